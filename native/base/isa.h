@@ -1,0 +1,57 @@
+// Instruction sets: what the host offers, what a kernel needs, and regions compiled for one.
+//
+// To add an instruction set, add one bit here and one row in isa.cc.
+#pragma once
+
+#include <cstdint>
+
+#include "base/span.h"
+#include "base/status.h"
+
+#if defined(__x86_64__)
+#define LAMELLA_X86 1
+#else
+#define LAMELLA_X86 0
+#endif
+
+// Between the two macros, functions are compiled for instruction sets that the rest of the file
+// may not use, so no file needs flags of its own. Includes belong before the region.
+// Idea: simdjson's portability.h.
+#define LAMELLA_PRAGMA(text) _Pragma(#text)
+#if defined(__clang__)
+#define LAMELLA_TARGET_BEGIN(sets) \
+  LAMELLA_PRAGMA(clang attribute push(__attribute__((target(sets))), apply_to = function))
+#define LAMELLA_TARGET_END LAMELLA_PRAGMA(clang attribute pop)
+#else
+#define LAMELLA_TARGET_BEGIN(sets) LAMELLA_PRAGMA(GCC push_options) LAMELLA_PRAGMA(GCC target(sets))
+#define LAMELLA_TARGET_END LAMELLA_PRAGMA(GCC pop_options)
+#endif
+
+namespace lamella {
+
+using IsaSet = std::uint32_t;
+
+namespace isa {
+inline constexpr IsaSet kNone = 0;
+// AVX2 together with BMI2: every x86-64 core since 2015 that has the first has the second.
+inline constexpr IsaSet kAvx2 = 1u << 0;
+}  // namespace isa
+
+struct IsaName {
+  const char* name;
+  IsaSet set;
+};
+
+// Every name that LAMELLA_ISA takes, "portable" first.
+Span<IsaName> isa_names();
+
+// What the processor offers, whatever LAMELLA_ISA says.
+IsaSet detect_isa();
+
+// What kernels may use: `detect_isa()`, or the set that the environment variable LAMELLA_ISA
+// names. Fails if the variable holds an unknown name or a set that the processor lacks.
+Status allowed_isa(IsaSet* allowed);
+
+constexpr bool runs_on(IsaSet needs, IsaSet host) { return (needs & ~host) == 0; }
+
+}  // namespace lamella

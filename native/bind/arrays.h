@@ -1,0 +1,28 @@
+// The border between NumPy and kernels: arrays are checked here, and nowhere below.
+#pragma once
+
+#include <pybind11/numpy.h>
+#include <pybind11/pybind11.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+namespace lamella {
+
+using Bytes = pybind11::array_t<std::uint8_t, pybind11::array::c_style>;
+
+// Returns the array as it is, without a copy.
+// Raises ValueError unless it is a C-contiguous uint8 array of `dimensions` dimensions.
+Bytes checked_bytes(const pybind11::array& array, const char* name, pybind11::ssize_t dimensions);
+
+// Raises ValueError unless the array has this shape.
+void check_shape(const Bytes& array, const char* name, std::size_t rows, std::size_t cols);
+
+// Raises ValueError unless `value` is `least` or more; returns it as a size.
+std::size_t checked_size(std::int64_t value, const char* name, std::int64_t least);
+
+// The size of one axis.
+std::size_t extent(const Bytes& array, pybind11::ssize_t axis);
+
+}  // namespace lamella

@@ -1,0 +1,52 @@
+// lamella._native: the Python face of the kernels. sdk/lamella/_native.pyi states its types.
+#include <pybind11/pybind11.h>
+
+#include <stdexcept>
+
+#include "base/formats.h"
+#include "base/isa.h"
+#include "bind/pack.h"
+
+namespace lamella {
+namespace {
+
+namespace py = pybind11;
+
+template <std::size_t kSize>
+py::tuple to_tuple(const int (&values)[kSize]) {
+  py::tuple result(kSize);
+  for (std::size_t i = 0; i < kSize; ++i) result[i] = values[i];
+  return result;
+}
+
+py::dict formats() {
+  py::dict table;
+  table["weight_bits"] = to_tuple(kWeightBits);
+  table["groups"] = to_tuple(kGroups);
+  return table;
+}
+
+// The names of the instruction sets in `set`; "portable" needs none and is always there.
+py::list names_in(IsaSet set) {
+  py::list names;
+  for (const IsaName& row : isa_names()) {
+    if (runs_on(row.set, set)) names.append(row.name);
+  }
+  return names;
+}
+
+}  // namespace
+
+PYBIND11_MODULE(_native, module) {
+  module.doc() = "Kernels of lamella; see native/KERNELS.md.";
+  IsaSet allowed = isa::kNone;
+  const Status status = allowed_isa(&allowed);
+  // pybind11 turns what a module throws while it loads into an ImportError.
+  if (!status.ok()) throw std::runtime_error(status.sentence());
+  module.def("formats", &formats);
+  module.def("isa", [allowed] { return names_in(allowed); });
+  module.def("isa_of_this_processor", [] { return names_in(detect_isa()); });
+  bind_pack(module, allowed);
+}
+
+}  // namespace lamella

@@ -1,0 +1,82 @@
+"""Other builds of native/base and native/kernels give the bytes of the numpy reference.
+
+A small program (probe.cc) is built for arm64 and run under qemu, and built for the host with the
+checks of debug builds and the sanitizers, which see reads and writes outside the buffers.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import struct
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+from lamella import _native
+from lamella.formats import WEIGHT_BITS
+
+NATIVE = Path(__file__).resolve().parents[2] / "native"
+FLAGS = ("-std=c++17", "-O1", "-Wall", "-Wextra", "-Werror", f"-I{NATIVE}")
+SHAPES = ((1, 1), (3, 8), (2, 31), (3, 33), (4, 64), (2, 100), (3, 129), (5, 576), (0, 4), (2, 0))
+
+
+def build(compiler: str, folder: Path, *flags: str) -> Path:
+    if shutil.which(compiler) is None:
+        pytest.skip(f"{compiler} is not installed")
+    program = folder / "probe"
+    sources = [*NATIVE.glob("base/*.cc"), *NATIVE.glob("kernels/*/*.cc")]
+    probe = Path(__file__).with_name("probe.cc")
+    subprocess.run([compiler, *FLAGS, *flags, *sources, probe, "-o", program], check=True)
+    return program
+
+
+def cases(reference: ModuleType) -> Iterator[tuple[bytes, bytes]]:
+    """Yields what the probe reads and what it must answer."""
+    generator = np.random.default_rng(7)
+    for bits in (1, *WEIGHT_BITS):
+        for rows, cols in SHAPES:
+            group = 16 if rows % 2 else 64
+            codes = generator.integers(0, 1 << bits, (rows, cols), dtype=np.uint8)
+            mask = generator.random((rows, cols)) < 0.6
+            zero = generator.integers(0, 1 << bits, (rows, -(-cols // group)), dtype=np.uint8)
+            bitmap = reference.pack(mask.astype(np.uint8), 1)
+            kept = reference.compact(codes, mask)
+            head = struct.pack("<5I", rows, cols, bits, group, len(kept))
+            restored = reference.expand(kept, mask, zero, group)
+            parts = (reference.pack(codes, bits), codes, kept, restored)
+            asked = head + codes.tobytes() + bitmap.tobytes() + zero.tobytes()
+            yield asked, b"".join(part.tobytes() for part in parts)
+
+
+def check(command: list[str | Path], isa: str, folder: Path, reference: ModuleType) -> None:
+    asked, expected = zip(*cases(reference), strict=True)
+    path = folder / "cases"
+    path.write_bytes(b"".join(asked))
+    environment = {**os.environ, "LAMELLA_ISA": isa}
+    done = subprocess.run([*command, path], env=environment, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr.decode()
+    assert done.stderr.decode().strip() == f"pack_{isa}"
+    assert done.stdout == b"".join(expected)
+
+
+@pytest.mark.arm
+def test_arm64_gives_the_same_bytes_under_qemu(tmp_path: Path, reference: ModuleType) -> None:
+    if shutil.which("qemu-aarch64") is None:
+        pytest.skip("qemu-aarch64 is not installed")
+    program = build("aarch64-linux-gnu-g++", tmp_path, "-static")
+    check(["qemu-aarch64", program], "portable", tmp_path, reference)
+
+
+@pytest.mark.parametrize("compiler", ["g++", "clang++"])
+def test_sanitizers_find_nothing_in_any_kernel(
+    compiler: str, tmp_path: Path, reference: ModuleType
+) -> None:
+    flags = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+    program = build(compiler, tmp_path, *flags)
+    for isa in _native.isa_of_this_processor():
+        check([program], isa, tmp_path, reference)

@@ -1,0 +1,1 @@
+"""The ONNX view of a model: export from torch, passes over the graph, evaluation."""

@@ -32,8 +32,8 @@ class Compressed:
     """What compression decided for one layer.
 
     `weight` holds the codes; `values` holds the (rows, cols) float16-exact or float32 weights of
-    a layer that stays floating point; exactly one of the two is set. `input` and `output` are the
-    activation grids of a static int8 layer. `loss` is tr(dW H dW^T) / tr(W H W^T), the relative
+    a layer that stays floating point; exactly one of the two is set. `input` is the grid of
+    what a layer with static activations reads. `loss` is tr(dW H dW^T) / tr(W H W^T), the relative
     squared error of the layer's output on the calibration data.
     """
 
@@ -41,7 +41,6 @@ class Compressed:
     weight: Quantized | None = None
     values: npt.NDArray[np.float32] | None = None
     input: ActivationGrid | None = None
-    output: ActivationGrid | None = None
     loss: float = 0.0
 
 

@@ -1,0 +1,1 @@
+"""Mask rules: which weights of a layer are kept."""

@@ -1,0 +1,1 @@
+"""Rewrites of a model that keep its function, done before statistics are collected."""

@@ -1,0 +1,1 @@
+"""The onnx target: one ONNX file that runs on stock onnxruntime."""

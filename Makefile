@@ -35,7 +35,7 @@ smoke: dev
 
 # The arm64 build of the vision sample under qemu: same top-1 as the host on 20 crops.
 test-arm: dev
-	$(RUN) -m pytest -m arm -v tests
+	LAMELLA_ARM=all $(RUN) -m pytest -m arm -v -s tests
 
 lint: dev
 	$(RUN) -m ruff check .
@@ -52,7 +52,9 @@ size:
 	$(PYTHON) tests/size.py
 
 bench: dev
-	$(RUN) -m samples.bench
+	$(RUN) samples/bench.py samples/vision/efficientnet_lite0.py --uniform w4,w5,w6,w8
+	$(RUN) samples/bench.py samples/text/minilm.py --uniform w3g32z,w4g32z,w6g32
+	$(RUN) samples/bench.py samples/llm/smollm2.py --recipe llm --uniform w3g32z,w4g32z
 
 clean:
 	rm -rf build dist out *.egg-info sdk/*.egg-info $(VENV)

@@ -18,6 +18,7 @@ from lamella.calibration import sense as module
 from lamella.calibration.calibrate import calibrate
 from lamella.calibration.prefix import Prefix
 from lamella.calibration.sense import sense
+from lamella.calibration.stats import Statistics
 from lamella.errors import CalibrationError
 from lamella.formats import Format, parse
 from lamella.frontend.layers import Layer
@@ -32,9 +33,12 @@ def formats(*names: str) -> list[Format]:
     return [parse(name) for name in names]
 
 
-def rounded(model: Model, layer: str, format: Format) -> Real:
+def rounded(model: Model, layer: str, format: Format, stats: Statistics) -> Real:
+    """Rounds to nearest; a column weighs what its input does, read by the head for a tied one."""
     weight = model.weight(model.layer(layer))
-    return grids.quantize(weight, format, search=True).decode()
+    moment = stats.moment("head" if layer == "embed" else layer)
+    importance = moment[0].diagonal() if len(moment) == 1 else None
+    return grids.quantize(weight, format, search=True, importance=importance).decode()
 
 
 def copied(model: Model) -> Model:
@@ -64,7 +68,7 @@ def test_the_loss_is_the_divergence_of_a_model_with_that_one_weight_changed(
     stats = calibrate(decoder, tokens)
     found = sense(decoder, stats, formats("w3g16"), tokens[:2])
     other = copied(decoder)
-    other.set_weight(other.layer(layer), rounded(decoder, layer, parse("w3g16")))
+    other.set_weight(other.layer(layer), rounded(decoder, layer, parse("w3g16"), stats))
     expected = divergence(
         logits(decoder.module, tokens[:2]), logits(other.module, tokens[:2]), tokens[:2]
     )
@@ -74,11 +78,12 @@ def test_the_loss_is_the_divergence_of_a_model_with_that_one_weight_changed(
 
 def test_a_tied_weight_has_one_row_and_changes_both_uses(decoder: Model, tokens: Tokens) -> None:
     assert decoder.layer("head").tied_to == "embed"
-    found = sense(decoder, calibrate(decoder, tokens), formats("w3g16"), tokens[:1])
+    stats = calibrate(decoder, tokens)
+    found = sense(decoder, stats, formats("w3g16"), tokens[:1])
     assert "head" not in {row.layer for row in found.rows}
     only_embed = copy.deepcopy(decoder.module)
     only_embed.head.weight = nn.Parameter(only_embed.embed.weight.detach().clone())
-    values = torch.from_numpy(rounded(decoder, "embed", parse("w3g16")))
+    values = torch.from_numpy(rounded(decoder, "embed", parse("w3g16"), stats))
     only_embed.embed.weight.data = values
     lonely = divergence(
         logits(decoder.module, tokens[:1]), logits(only_embed, tokens[:1]), tokens[:1]
@@ -89,7 +94,8 @@ def test_a_tied_weight_has_one_row_and_changes_both_uses(decoder: Model, tokens:
 def test_the_proxy_and_the_noise_of_a_layer_are_those_of_its_output(
     decoder: Model, tokens: Tokens
 ) -> None:
-    found = sense(decoder, calibrate(decoder, tokens), formats("w4g16"), tokens)
+    stats = calibrate(decoder, tokens)
+    found = sense(decoder, stats, formats("w4g16"), tokens)
     row = next(row for row in found.rows if row.layer == "blocks.1.down")
     read: list[Tensor] = []
     handle = decoder.module.blocks[1].down.register_forward_hook(
@@ -101,7 +107,7 @@ def test_the_proxy_and_the_noise_of_a_layer_are_those_of_its_output(
         [x[b["attention_mask"].bool()].double().numpy() for x, b in zip(read, tokens, strict=True)]
     )
     weight = decoder.weight(decoder.layer("blocks.1.down")).astype(np.float64)
-    change = rounded(decoder, "blocks.1.down", parse("w4g16")) - weight
+    change = rounded(decoder, "blocks.1.down", parse("w4g16"), stats) - weight
     bias = decoder.module.blocks[1].down.bias.detach().double().numpy()
     error = ((rows @ change.T) ** 2).sum()
     assert row.proxy == pytest.approx(error / ((rows @ weight.T) ** 2).sum(), rel=1e-3)
@@ -117,7 +123,7 @@ def test_integer_activations_are_simulated_at_the_input(
     found = sense(decoder, stats, formats(name, "w8"), tokens[:2])
     other = copied(decoder)
     layer = other.layer("blocks.1.gate")
-    other.set_weight(layer, rounded(decoder, layer.id, parse(name)))
+    other.set_weight(layer, rounded(decoder, layer.id, parse(name), stats))
     grid = activations.static_grid(*stats.input(layer).mse_range())
 
     def simulate(_: nn.Module, args: tuple[Tensor]) -> Tensor:
@@ -178,7 +184,7 @@ def test_blocks_with_side_effects_are_not_skipped() -> None:
     stats = calibrate(model, batches)
     found = sense(model, stats, formats("w4"), batches)
     other = copy.deepcopy(model.module)
-    values = rounded(model, "blocks.2.mix", parse("w4"))
+    values = rounded(model, "blocks.2.mix", parse("w4"), stats)
     other.blocks[2].mix.weight.data = torch.from_numpy(values)
     with torch.inference_mode():
         probabilities = [softmax(m(batches[0]).double().numpy(), -1) for m in (model.module, other)]
@@ -209,7 +215,7 @@ def test_relative_error_is_used_where_there_is_no_head(
     stats = calibrate(network, images)
     found = sense(network, stats, formats("w4"), images[:2], metric="relative")
     other = copied(network)
-    other.set_weight(other.layer("depth"), rounded(network, "depth", parse("w4")))
+    other.set_weight(other.layer("depth"), rounded(network, "depth", parse("w4"), stats))
     with torch.inference_mode():
         truth = torch.cat([network.module(image) for image in images[:2]])
         changed = torch.cat([other.module(image) for image in images[:2]])
@@ -328,7 +334,7 @@ def test_integer_activations_of_a_convolution_have_one_grid_or_one_per_image(
     stats = calibrate(network, images)
     found = sense(network, stats, formats(name), images[:1], metric="relative")
     other = copied(network)
-    other.set_weight(other.layer("pair"), rounded(network, "pair", parse(name)))
+    other.set_weight(other.layer("pair"), rounded(network, "pair", parse(name), stats))
     grid = activations.static_grid(*stats.input("pair").mse_range())
 
     def simulate(_: nn.Module, args: tuple[Tensor]) -> Tensor:

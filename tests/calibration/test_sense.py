@@ -347,3 +347,27 @@ def test_integer_activations_of_a_convolution_have_one_grid_or_one_per_image(
         truth, changed = network.module(images[0]), other.module(images[0])
     expected = float(((changed - truth) ** 2).sum() / (truth**2).sum())
     assert found.loss("pair", name) == pytest.approx(expected, rel=1e-4)
+
+
+def test_each_layer_can_have_formats_of_its_own(decoder: Model, tokens: Tokens) -> None:
+    stats = calibrate(decoder, tokens)
+    options = {
+        "blocks.1.up": formats("w4", "w8", "w4"),
+        "embed": formats("w3g16"),
+        "blocks.0.up": [],
+    }
+    found = sense(decoder, stats, options, tokens[:1])
+    pairs = [(row.layer, row.format) for row in found.rows]
+    # The order is that of the layer table, whatever the order of the mapping.
+    assert pairs == [("embed", "w3g16"), ("blocks.1.up", "w4"), ("blocks.1.up", "w8")]
+    everywhere = sense(decoder, stats, formats("w4"), tokens[:1])
+    assert found.loss("blocks.1.up", "w4") == everywhere.loss("blocks.1.up", "w4")
+
+
+@pytest.mark.parametrize("name", ["head", "blocks.9.up"])
+def test_options_for_a_tied_or_unknown_layer_are_refused(
+    decoder: Model, tokens: Tokens, name: str
+) -> None:
+    options = {"embed": formats("w4"), name: formats("w4")}
+    with pytest.raises(CalibrationError, match=f"options for '{name}', which is no layer with"):
+        sense(decoder, calibrate(decoder, tokens), options, tokens[:1])

@@ -8,8 +8,15 @@ from typing import Any
 import numpy as np
 import pytest
 
+from lamella.artifact.manifest import Port
 from lamella.errors import DeviceError, InputError
-from lamella.runtime.decoder import CachedDecoder, RecomputingDecoder, open_decoder
+from lamella.runtime.decoder import (
+    CachedDecoder,
+    RecomputingDecoder,
+    decoder_feeds,
+    has_cache,
+    open_decoder,
+)
 from lamella.runtime.generate import generate_ids
 from lamella.runtime.sampling import Sampling
 from lamella.runtime.session import Session
@@ -159,6 +166,33 @@ def test_what_is_no_language_model_is_refused(
     session = open_session(Recomputing(), inputs, outputs)
     with pytest.raises(DeviceError, match=words):
         open_decoder(session)
+
+
+def ports(side: Ports) -> list[Port]:
+    return [Port(name, dtype, shape) for name, (dtype, shape) in side.items()]
+
+
+def test_whole_texts_are_fed_with_an_empty_past() -> None:
+    ids = np.array([[4, 0, 7], [1, 2, 3]], np.int32)
+    feeds = decoder_feeds(ports(IDS | MASK | POSITIONS | CACHE), ids)
+    assert feeds.keys() == (IDS | MASK | POSITIONS | CACHE).keys()
+    assert feeds["input_ids"].tolist() == ids.tolist()
+    assert feeds["attention_mask"].tolist() == [[1, 1, 1], [1, 1, 1]]
+    assert feeds["position_ids"].tolist() == [[0, 1, 2], [0, 1, 2]]
+    assert {feeds[name].dtype.name for name in IDS | MASK | POSITIONS} == {"int64"}
+    assert {(feeds[name].shape, feeds[name].dtype.name) for name in CACHE} == {
+        ((2, 2, 0, 3), "float16")
+    }
+
+
+def test_what_a_program_does_not_take_is_not_fed() -> None:
+    feeds = decoder_feeds(ports(IDS | CACHE), np.array([[1, 2]]))
+    assert feeds.keys() == (IDS | CACHE).keys()
+
+
+def test_a_program_has_a_cache_if_it_takes_a_past() -> None:
+    assert has_cache(ports(IDS | CACHE))
+    assert not has_cache(ports(IDS | MASK | POSITIONS))
 
 
 class Fixed:

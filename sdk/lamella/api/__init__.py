@@ -1,0 +1,1 @@
+"""The public verbs: from a spec to a report."""

@@ -1,0 +1,42 @@
+"""What a run of `optimize` will be asked to do, for the forecast."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from lamella.api.job import Batch, Job, named
+from lamella.api.options import Options
+from lamella.planner import forecast as forecasts
+from lamella.planner.forecast import Forecast, Workload
+from lamella.planner.spec import Budget
+
+# A bisection over sizes measures about this many plans.
+SEARCH_TRIALS = 6
+
+
+def forecast_job(
+    job: Job, budget: Budget, options: Options, *, points: int = 8, sense_batches: int = 2
+) -> Forecast:
+    """Forecasts size, memory and time of `optimize` for a job and its data."""
+    module = job.model.module
+    example = _elements(named(module, job.model.kwargs or job.model.args))
+    trials = points + (1 if budget.max_drop is None else SEARCH_TRIALS)
+
+    def size(batches: Sequence[Batch]) -> float:
+        return sum(_elements(batch) for batch in batches) / example
+
+    load = Workload(
+        options=tuple(dict.fromkeys(format for each in options.values() for format in each)),
+        calibration_batches=size(job.calibration),
+        sense_batches=size(job.calibration[:sense_batches]),
+        evaluation_batches=size(job.evaluation),
+        evaluations=trials,
+        by_layer={layer.id: options.get(layer.id, ()) for layer in job.model.layers},
+    )
+    return forecasts.forecast(job.model, budget, load)
+
+
+def _elements(batch: Batch) -> int:
+    return sum(value.numel() for value in batch.values() if isinstance(value, torch.Tensor))

@@ -1,0 +1,179 @@
+"""The whole way in one call: trace, calibrate, sense, plan, compress, lower, pack, measure.
+
+Every stage leaves its result in the folder `.work` below the output folder, under a name made
+from what it depends on. A run that was killed goes on from there and ends with the same bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from lamella.api import deliver
+from lamella.api.fitting import ARTIFACT, Packed, fitted
+from lamella.api.forecasting import forecast_job
+from lamella.api.job import load_job
+from lamella.api.options import candidate_formats
+from lamella.api.predict import feeds, from_module
+from lamella.api.run import Request, Run
+from lamella.api.trials import Trials, open_trials
+from lamella.benchmark import measure
+from lamella.benchmark.report import Report
+from lamella.calibration.calibrate import calibrate
+from lamella.calibration.sense import sense
+from lamella.calibration.sensitivity import Sensitivity
+from lamella.compression.transform.batch_norm import fold_batch_norm
+from lamella.errors import StorageError
+from lamella.planner.forecast import Forecast
+from lamella.planner.pareto import pareto
+from lamella.planner.spec import Plan
+from lamella.runtime.session import load
+from lamella.targets.registry import get
+
+BASELINE = "float.lamella"
+
+
+def optimize(request: Request, *, tell: Callable[[str], None] = lambda line: None) -> Report:
+    """Makes a model thin and proves it.
+
+    Writes model.lamella, the program's own files (for onnx: model.onnx), plan.yaml, report.html
+    and report.json into `request.out`.
+
+    Args:
+        request: what to do.
+        tell: gets a line when a stage starts and ends.
+
+    Raises:
+        LamellaError: of the class of the stage that failed; finished stages are kept.
+    """
+    run = start(request, tell)
+    few = run.job.calibration[: request.sense_batches]
+    with run.stage("forecast"):
+        forecast = forecast_job(
+            run.job, request.budget, run.options, points=request.points, sense_batches=len(few)
+        )
+    measure.reset_peak()
+    with run.stage("calibrate"):
+        stats = calibrate(run.model, run.job.calibration, cache=run.work / "statistics")
+    with run.stage("sense"):
+        journal = run.work / "sense.jsonl"
+        sensitivity = sense(run.model, stats, run.options, few, journal=journal)
+    with run.stage("plan", "float model"):
+        trials = open_trials(run.job, run.model, stats, run.work)
+    packed = fitted(run, sensitivity, trials)
+    with run.stage("plan", "front"):
+        front = measured_front(run, sensitivity, trials, packed)
+    peak = measure.peak_rss_bytes()
+    report = proved(run, packed, trials, front, told(run, forecast, peak))
+    report.save(request.out)
+    return report
+
+
+def start(request: Request, tell: Callable[[str], None]) -> Run:
+    """Reads what was asked for; everything that can be refused without work is refused here."""
+    target, recipe = get(request.target), Plan.load(request.recipe)
+    work = workspace(request.out)
+    tell("load ...")
+    job = load_job(request.spec, request.text)
+    job = replace(job, model=fold_batch_norm(job.model))
+    options = candidate_formats(job.model, recipe, target)
+    return Run(request, target, recipe, options, work, job, tell)
+
+
+def workspace(out: Path) -> Path:
+    """Makes the output folder and the folder of intermediate results below it.
+
+    Raises:
+        StorageError: the folder cannot be made, or a file stands there.
+    """
+    work = out / ".work"
+    try:
+        work.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageError(f"cannot make the folder {work}: {error.strerror}") from error
+    return work
+
+
+def measured_front(
+    run: Run, sensitivity: Sensitivity, trials: Trials, packed: Packed
+) -> list[dict[str, Any]]:
+    """Returns the measured front as rows, smallest first.
+
+    What the size of the chosen plan's file was estimated too low by is added to every size.
+    """
+    if not run.request.points:
+        return []
+    found = pareto(
+        run.model, sensitivity, run.target, trials.drop, run.request.points, recipe=run.recipe
+    )
+    return [{"size_bytes": point.nbytes + packed.surplus, "drop": point.drop} for point in found]
+
+
+def told(run: Run, forecast: Forecast, peak: int) -> dict[str, dict[str, Any]]:
+    """Returns the forecast, and what was measured of it up to now, under the same names."""
+    stages = {f"{stage.name}_seconds": stage.seconds for stage in forecast.stages}
+    spent = {name: run.seconds.get(name.removesuffix("_seconds"), 0.0) for name in stages}
+    before = forecast.resident_bytes
+    return {
+        "forecast": {
+            "size_bytes": forecast.size_bytes,
+            "resident_bytes": before,
+            "peak_rss_bytes": forecast.peak_rss_bytes,
+            "work_rss_bytes": forecast.peak_rss_bytes - before,
+            "seconds": forecast.seconds,
+            **stages,
+        },
+        "measured": {
+            "resident_bytes": before,
+            "peak_rss_bytes": peak,
+            "work_rss_bytes": peak - before,
+            "seconds": sum(spent.values()),
+            **spent,
+        },
+    }
+
+
+def proved(
+    run: Run,
+    packed: Packed,
+    trials: Trials,
+    front: list[dict[str, Any]],
+    said: dict[str, dict[str, Any]],
+) -> Report:
+    """Runs what was packed against the float model, and writes down what came out."""
+    artifact, baseline = run.request.out / ARTIFACT, run.work / BASELINE
+    example = feeds(run.job.evaluation[0])
+    with run.stage("bench"):
+        deliver.pack_float(run.target, run.model, example, baseline)
+        simulated = trials.rows(from_module(packed.model.module), "simulation against float")
+        with load(artifact) as session:
+            deployed = trials.rows(deliver.predictor(session), "artifact against float")
+        latency = deliver.latency(artifact, baseline, example, run.request.rounds)
+    bits = 8 * packed.size_bytes / packed.model.parameters
+    drop, allowed = deployed[0]["drop"], run.request.budget.max_drop
+    notes = [*run.job.notes, *run.model.notes, *packed.lowered.notes]
+    if allowed is not None and not drop <= allowed:
+        notes.append(f"the artifact has a drop of {drop:.4g}, although {allowed:.4g} is allowed")
+    size = {"size_bytes": packed.size_bytes, "average_bits": bits, "drop": drop}
+    return Report(
+        model=packed.model.name,
+        target=run.target.name,
+        file=ARTIFACT,
+        size_bytes=packed.size_bytes,
+        baseline_bytes=baseline.stat().st_size,
+        params=packed.model.parameters,
+        bits_per_weight=bits,
+        layers=deliver.layer_rows(packed.lowered, packed.model, packed.plan),
+        fidelity=[*deployed, *simulated],
+        latency=latency,
+        forecast=said["forecast"],
+        promised=dict(packed.plan.promised),
+        measured={**said["measured"], **size},
+        pareto=front,
+        notes=notes,
+        plan=packed.plan.to_yaml().decode(),
+        command=run.request.command,
+        environment=measure.environment(),
+    )

@@ -1,0 +1,1 @@
+"""Measuring what was promised: fidelity, latency, memory and the report."""

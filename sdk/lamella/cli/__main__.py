@@ -1,0 +1,5 @@
+"""Lets `python -m lamella.cli` stand for the command `lamella`."""
+
+from lamella.cli.entry import main
+
+main()

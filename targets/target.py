@@ -51,6 +51,12 @@ class Target(Protocol):
     def capabilities(self) -> tuple[Capability, ...]:
         """Returns every (kind, format) that the target stores, best supported first."""
 
+    def adapt(self, model: Model) -> Model:
+        """Returns a compressed model changed where this computer's arithmetic asks for it.
+
+        What was changed is said in `Model.notes`; the model itself where nothing had to be.
+        """
+
     def lower(self, model: Model) -> Lowered:
         """Expresses a (compressed) model for this target.
 

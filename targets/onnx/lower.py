@@ -6,7 +6,7 @@ nodes get the form that `capabilities.form` names for its format.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
 
@@ -62,6 +62,15 @@ class OnnxTarget:
     def capabilities(self) -> tuple[Capability, ...]:
         """Returns every dense (kind, format) that the target stores, kernels first."""
         return capabilities.table(self.accuracy_level)
+
+    def adapt(self, model: Model) -> Model:
+        """Repairs the int8 layers that would saturate on this computer, and names them."""
+        found = saturation.saturating_layers(model) if saturation.host_saturates() else []
+        if not found:
+            return model
+        note = f"repaired for this CPU without VNNI: {saturation.names(found)}"
+        repaired = saturation.repair(model)
+        return replace(repaired, notes=(*repaired.notes, note))
 
     def lower(self, model: Model) -> Lowered:
         """Expresses a float or compressed model as `model.onnx`; equal models give equal bytes.

@@ -74,6 +74,10 @@ class TvmTarget:
                 found.append(Capability(kind, format, "size only"))
         return tuple(found)
 
+    def adapt(self, model: Model) -> Model:
+        """Returns the model: int8 layers are computed in float, so nothing can saturate."""
+        return model
+
     def lower(self, model: Model) -> Lowered:
         """Compiles a float or compressed model; equal models give equal bytes.
 

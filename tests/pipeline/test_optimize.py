@@ -12,6 +12,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import transformers
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import Whitespace
 
 import lamella as package
 from lamella.api.job import load_job
@@ -21,6 +25,9 @@ from lamella.compression.transform.batch_norm import fold_batch_norm
 from lamella.planner.spec import Plan
 
 CommandLine = Any
+
+# One worker, since the tests share two long runs.
+pytestmark = pytest.mark.xdist_group("optimize")
 
 # The keys that a machine may rely on.
 KEYS = {
@@ -268,6 +275,44 @@ def test_a_module_of_one_fixed_batch_size_takes_batches_of_any(
     assert done.code == 0, done.err
     rows = json.loads((out / "report.json").read_text())["fidelity"]
     assert rows[0]["value"] == pytest.approx(rows[1]["value"], rel=1e-3)
+
+
+def test_the_same_command_serves_tvm(lamella: CommandLine, specs: Path, tmp_path: Path) -> None:
+    limits = ("--max-drop", 0.02, "--points", 0, "--rounds", 2, "--target", "tvm")
+    done = lamella("optimize", specs / "tiny.py", *limits, "-o", tmp_path)
+    assert done.code == 0, done.err
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["fidelity"][0]["value"] == pytest.approx(report["fidelity"][1]["value"], rel=1e-2)
+    assert {row["runtime"] for row in report["latency"]} == {"tvm"}
+    assert lamella("verify", tmp_path / "model.lamella").code == 0
+
+
+def test_a_folder_with_a_text_becomes_an_artifact_that_writes(
+    lamella: CommandLine, tmp_path: Path
+) -> None:
+    torch.manual_seed(0)
+    words = {f"w{at}": at for at in range(63)}
+    tokenizer = Tokenizer(WordLevel({**words, "[UNK]": 63}, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = Whitespace()
+    config = transformers.LlamaConfig(
+        vocab_size=64,
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=1,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+    )
+    folder, text, out = tmp_path / "folder", tmp_path / "text.txt", tmp_path / "out"
+    transformers.LlamaForCausalLM(config).save_pretrained(folder)
+    tokenizer.save(str(folder / "tokenizer.json"))
+    text.write_text(" ".join(f"w{at * at % 63}" for at in range(1100)))
+    limits = ("--text", text, "--max-size", "90kB", "--points", 0, "--rounds", 2)
+    done = lamella("optimize", folder, *limits, "-o", out)
+    assert done.code == 0, done.err
+    assert (out / "model.lamella").stat().st_size <= 90_000
+    written = lamella("generate", out / "model.lamella", "w1 w2 w3", "--max-tokens", 4)
+    assert written.code == 0, written.err
+    assert re.fullmatch(r"(\s*w\d+){1,4}\s*", written.out)
 
 
 @pytest.mark.smoke

@@ -79,7 +79,7 @@ def carried_out(run: Run, sensitivity: Sensitivity, trials: Trials, budget: Budg
         )
         chosen.save(out / "plan.yaml")
     with run.stage("compress"):
-        compressed = trials.compress(chosen)
+        compressed = run.target.adapt(trials.compress(chosen))
     with run.stage("lower"):
         lowered = run.target.lower(compressed)
         deliver.write_program(lowered, out)

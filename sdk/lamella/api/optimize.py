@@ -153,7 +153,7 @@ def proved(
         latency = deliver.latency(artifact, baseline, example, run.request.rounds)
     bits = 8 * packed.size_bytes / packed.model.parameters
     drop, allowed = deployed[0]["drop"], run.request.budget.max_drop
-    notes = [*run.job.notes, *run.model.notes, *packed.lowered.notes]
+    notes = [*run.job.notes, *packed.model.notes, *packed.lowered.notes]
     if allowed is not None and not drop <= allowed:
         notes.append(f"the artifact has a drop of {drop:.4g}, although {allowed:.4g} is allowed")
     size = {"size_bytes": packed.size_bytes, "average_bits": bits, "drop": drop}

@@ -69,9 +69,11 @@ def losses(model: Model) -> Table:
 
 def packed(job: Job, model: Model, plan: Path, target: str, out: Path) -> None:
     """Lowers and packs."""
-    lowered = get(target).lower(model)
+    back_end = get(target)
+    adapted = back_end.adapt(model)
+    lowered = back_end.lower(adapted)
     example = feeds(job.evaluation[0])
-    deliver.pack(lowered, model, Plan.load(plan), example, out, job.generation)
+    deliver.pack(lowered, adapted, Plan.load(plan), example, out, job.generation)
 
 
 def forecast(spec: str, text: Path | None, budget: Budget, *, target: str, recipe: str) -> Forecast:

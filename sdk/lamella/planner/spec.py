@@ -45,7 +45,7 @@ class Settings:
 
     solver: Literal["gptq", "rtn"] = "gptq"
     act_order: bool = True
-    damping: float = 0.01
+    damping: float = 0.02
     activation_range: Literal["mse", "percentile", "minmax"] = "mse"
     bias_correction: bool = True
     equalize: bool = False

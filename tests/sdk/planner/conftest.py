@@ -49,6 +49,9 @@ class FakeTarget:
             if not (kind == "embedding" and name == "w8a8")
         )
 
+    def adapt(self, model: Model) -> Model:
+        raise NotImplementedError
+
     def lower(self, model: Model) -> Lowered:
         raise NotImplementedError
 

@@ -285,3 +285,15 @@ def test_without_vnni_the_kernel_is_the_one_in_numpy(without_vnni: Path) -> None
     total = saturating_sum(large_inputs(model).astype(np.int64), signed_of(model))
     scale = model.packed["0"].weight.grid.scale[:, 0]
     np.testing.assert_allclose(there, total * scale, rtol=1e-6)
+
+
+@pytest.mark.parametrize("saturates", [True, False])
+def test_the_target_repairs_and_names_layers_only_where_this_computer_saturates(
+    monkeypatch: pytest.MonkeyPatch, saturates: bool
+) -> None:
+    monkeypatch.setattr(saturation, "host_saturates", lambda: saturates)
+    model = planted("linear")
+    adapted = OnnxTarget().adapt(model)
+    assert bool(saturation.saturating_layers(adapted)) != saturates
+    assert [note for note in adapted.notes if "0 (" in note] == list(adapted.notes)
+    assert bool(adapted.notes) == saturates

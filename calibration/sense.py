@@ -76,7 +76,8 @@ def sense(
             try there; a layer that it leaves out is not measured.
         batches: a few batches, held in memory; the work grows with their number.
         encode: layer, weight (rows, cols), format, moment -> codes; by default rounding to
-            nearest with searched scales.
+            nearest with searched scales, see `lamella.compression.encoder` for real solvers. An
+            object names what its codes depend on in an attribute `key`.
         journal: a file that collects finished rows; a later call with the same arguments goes on
             from there and gives the same result.
         metric: "kl" compares logits, "relative" all outputs; "auto" is "kl" where a layer has
@@ -199,7 +200,7 @@ def _grids(stats: Statistics, users: Sequence[Layer]) -> dict[str, ActivationGri
 def _job(bench: _Bench) -> str:
     """Returns a hash of everything that a row depends on."""
     function: Any = bench.encode
-    name = getattr(function, "__qualname__", type(function).__qualname__)
+    name = getattr(function, "key", None) or function.__qualname__
     parts = [
         data.weights_digest(bench.model.module),
         [f"{batch.digest:064x}" for batch in bench.batches],

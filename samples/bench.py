@@ -7,7 +7,7 @@ For each seed a random half of the calibration batches is drawn. Each uniform mo
 GPTQ with the same settings as the mixed one; layers that cannot take the format fall back as
 `lamella.planner.plan.uniform` says. Then the planner gets the uniform model's bytes as its budget.
 The drop of both is measured on the held-out batches in the simulation, which the ONNX target
-equals. Prints one row per format: both drops and the margin, each mean and spread over seeds.
+equals. Prints one row per metric and format: both drops and the margin, each with its spread.
 """
 
 from __future__ import annotations
@@ -26,9 +26,11 @@ from rich.table import Table
 
 from lamella.api.job import Job, load_job
 from lamella.api.options import candidate_formats
-from lamella.api.trials import open_trials
+from lamella.api.predict import from_module
+from lamella.api.trials import LAYERS, Trials, open_trials
 from lamella.calibration.calibrate import calibrate
 from lamella.calibration.sense import sense
+from lamella.compression.encoder import encoder
 from lamella.compression.transform.batch_norm import fold_batch_norm
 from lamella.planner.plan import plan, uniform
 from lamella.planner.spec import Budget, Plan
@@ -44,34 +46,50 @@ def one_seed(job: Job, recipe: Plan, names: list[str], seed: int, work: Path) ->
     batches = [job.calibration[index] for index in chosen]
     stats = calibrate(job.model, batches, cache=work / "statistics")
     options = candidate_formats(job.model, recipe, target)
-    journal = work / f"sense-{seed}.jsonl"
-    sensitivity = sense(job.model, stats, options, batches[:1], journal=journal)
     folder = work / f"seed-{seed}"
     folder.mkdir(parents=True, exist_ok=True)
+    encode = encoder(job.model, recipe.settings, stats, folder / LAYERS)
+    journal = folder / "sense.jsonl"
+    sensitivity = sense(job.model, stats, options, job.sensing, encode=encode, journal=journal)
     trials = open_trials(job, job.model, stats, folder)
     rows = []
     for name in names:
         plain = replace(uniform(job.model, name, target), settings=recipe.settings)
         size = int(plain.promised["size_bytes"])
         mixed = plan(job.model, sensitivity, target, Budget(size=size), recipe=recipe)
-        drops = {"uniform": trials.drop(plain), "mixed": trials.drop(mixed)}
-        rows.append({"seed": seed, "format": name, "size_bytes": size, **drops})
+        sides = {"uniform": drops(trials, plain), "mixed": drops(trials, mixed)}
+        rows.append({"seed": seed, "format": name, "size_bytes": size, **sides})
     return rows
 
 
+def drops(trials: Trials, chosen: Plan) -> dict[str, float]:
+    """Returns what a plan loses on the held-out data, by metric; the deciding one comes first."""
+    found = trials.fidelity(from_module(trials.compress(chosen).module))
+    return {row.name: row.drop for row in found}
+
+
 def table(job: Job, rows: list[dict]) -> Table:
-    """Returns mean and spread (standard deviation over seeds) per uniform format."""
-    title = f"{job.model.name}: drop of {job.metric}, mixed against uniform of the same size"
-    result = Table(title=title)
-    for heading in ("uniform", "MB", "bits/weight", "uniform drop", "mixed drop", "margin"):
+    """Returns mean and spread (standard deviation over seeds) per metric and uniform format."""
+    result = Table(title=f"{job.model.name}: drop, mixed against uniform of the same size")
+    for heading in (
+        "metric",
+        "uniform",
+        "MB",
+        "bits/weight",
+        "uniform drop",
+        "mixed drop",
+        "margin",
+    ):
         result.add_column(heading, justify="right")
-    for name in dict.fromkeys(row["format"] for row in rows):
-        same = [row for row in rows if row["format"] == name]
-        size = same[0]["size_bytes"]
-        margins = [row["uniform"] - row["mixed"] for row in same]
-        columns = [[row[key] for row in same] for key in ("uniform", "mixed")] + [margins]
-        spread = [f"{np.mean(values):.4f} ± {np.std(values):.4f}" for values in columns]
-        result.add_row(name, f"{size / 1e6:.2f}", f"{8 * size / job.model.parameters:.2f}", *spread)
+    for metric in rows[0]["mixed"]:
+        for name in dict.fromkeys(row["format"] for row in rows):
+            same = [row for row in rows if row["format"] == name]
+            size = same[0]["size_bytes"]
+            values = [[row[side][metric] for row in same] for side in ("uniform", "mixed")]
+            values.append([uniform - mixed for uniform, mixed in zip(*values, strict=True)])
+            spread = [f"{np.mean(each):.5f} ± {np.std(each):.5f}" for each in values]
+            bits = 8 * size / job.model.parameters
+            result.add_row(metric, name, f"{size / 1e6:.2f}", f"{bits:.2f}", *spread)
     return result
 
 

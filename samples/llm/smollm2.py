@@ -5,7 +5,7 @@ They are already 4-bit (Q4_1, blocks of 32 along the input), so a second 4-bit r
 same blocks would look lossless. `shuffle` reorders hidden, feed-forward and value channels
 without changing the function; new blocks then mix unrelated grids and a result is honest.
 
-    lamella optimize samples/llm/smollm2.py --target onnx --max-size 84MB --max-drop 0.12 -o out
+    lamella optimize samples/llm/smollm2.py --recipe llm --average-bits 5 --max-drop 0.12 -o out
 """
 
 from __future__ import annotations

@@ -95,7 +95,7 @@ def example_inputs() -> dict[str, Tensor]:
 
 
 def calibration() -> list[dict[str, Tensor]]:
-    return [{"image": part} for part in crops(128, seed=1, left=True).split(16)]
+    return [{"image": part} for part in crops(160, seed=1, left=True).split(16)]
 
 
 def evaluation() -> list[dict[str, Tensor]]:

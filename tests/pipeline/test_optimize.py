@@ -44,6 +44,7 @@ KEYS = {
 LAYER = {"id", "format", "bytes", "sensitivity", "sqnr_db"}
 FIDELITY = {"name", "value", "spread"}
 LATENCY = {"runtime", "threads", "median_ms", "p95_ms", "baseline_median_ms", "ratio"}
+STAGES = ("calibrate", "sense", "plan", "compress", "lower", "bench")
 FORECAST = {"size_bytes", "peak_rss_bytes", "seconds"}
 
 
@@ -104,9 +105,9 @@ def test_what_was_forecast_stands_beside_what_was_measured(report: dict[str, Any
     assert measured.keys() >= forecast.keys()
     assert all(value >= 0 for value in (*forecast.values(), *measured.values()))
     assert measured["seconds"] == pytest.approx(
-        sum(measured[f"{stage}_seconds"] for stage in ("calibrate", "sense", "plan"))
-        + sum(measured[f"{stage}_seconds"] for stage in ("compress", "lower"))
+        sum(measured[f"{stage}_seconds"] for stage in STAGES)
     )
+    assert measured["peak_rss_bytes"] == max(measured[f"{at}_rss_bytes"] for at in STAGES)
 
 
 def test_the_promise_is_kept_by_the_artifact(report: dict[str, Any], finished: Path) -> None:
@@ -259,7 +260,7 @@ def test_a_dry_run_forecasts_without_working(
     assert found.keys() >= FORECAST
     assert found["size_bytes"] == 9_000
     names = [stage["name"] for stage in found["stages"]]
-    assert names == ["calibrate", "sense", "plan", "compress", "lower"]
+    assert names == list(STAGES)
 
 
 def test_a_module_of_one_fixed_batch_size_takes_batches_of_any(

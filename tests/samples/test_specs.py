@@ -50,7 +50,7 @@ def test_a_sample_is_a_complete_spec(name: str, request: pytest.FixtureRequest) 
 
 @pytest.mark.parametrize(
     ("name", "calibration", "evaluation"),
-    [("efficientnet", 128, 300), ("digits", 600, 597), ("minilm", 256, 500), ("smollm2", 64, 48)],
+    [("efficientnet", 160, 300), ("digits", 600, 597), ("minilm", 256, 500), ("smollm2", 64, 48)],
 )
 def test_no_row_is_in_both_calibration_and_evaluation(
     name: str, calibration: int, evaluation: int, request: pytest.FixtureRequest

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, replace
 
 from lamella.api import deliver
@@ -9,7 +10,7 @@ from lamella.api.predict import feeds
 from lamella.api.run import Run
 from lamella.api.trials import Trials
 from lamella.calibration.sensitivity import Sensitivity
-from lamella.errors import PlanError
+from lamella.errors import PlanError, StorageError
 from lamella.frontend.model import Model
 from lamella.planner.front import front
 from lamella.planner.plan import plan
@@ -71,18 +72,30 @@ def fitted(run: Run, sensitivity: Sensitivity, trials: Trials) -> Packed:
 
 
 def carried_out(run: Run, sensitivity: Sensitivity, trials: Trials, budget: Budget) -> Packed:
-    """Makes one plan for a budget and carries it out; what stood in the folder is replaced."""
-    out = run.request.out
+    """Makes one plan for a budget and carries it out, as far as a file in the working folder."""
     with run.stage("plan", "choose"):
         chosen = plan(
             run.model, sensitivity, run.target, budget, recipe=run.recipe, evaluate=trials.drop
         )
-        chosen.save(out / "plan.yaml")
     with run.stage("compress"):
         compressed = run.target.adapt(trials.compress(chosen))
     with run.stage("lower"):
         lowered = run.target.lower(compressed)
-        deliver.write_program(lowered, out)
-        example = feeds(run.job.evaluation[0])
-        deliver.pack(lowered, compressed, chosen, example, out / ARTIFACT, run.job.generation)
-    return Packed(chosen, compressed, lowered, (out / ARTIFACT).stat().st_size)
+        example, path = feeds(run.job.evaluation[0]), run.work / ARTIFACT
+        deliver.pack(lowered, compressed, chosen, example, path, run.job.generation)
+    return Packed(chosen, compressed, lowered, path.stat().st_size)
+
+
+def publish(run: Run, packed: Packed) -> None:
+    """Moves a result that keeps to the budget into the output folder, over what stood there.
+
+    Raises:
+        StorageError: a file cannot be written.
+    """
+    out = run.request.out
+    packed.plan.save(out / "plan.yaml")
+    deliver.write_program(packed.lowered, out)
+    try:
+        os.replace(run.work / ARTIFACT, out / ARTIFACT)
+    except OSError as error:
+        raise StorageError(f"cannot write {out / ARTIFACT}: {error.strerror or error}") from error

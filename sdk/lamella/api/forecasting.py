@@ -6,9 +6,11 @@ from collections.abc import Sequence
 
 import torch
 
+from lamella.api import deliver
 from lamella.api.job import Batch, Job, named
 from lamella.api.options import Options
 from lamella.planner import forecast as forecasts
+from lamella.planner import machine
 from lamella.planner.forecast import Forecast, Workload
 from lamella.planner.spec import Budget
 
@@ -17,7 +19,12 @@ SEARCH_TRIALS = 6
 
 
 def forecast_job(
-    job: Job, budget: Budget, options: Options, *, points: int = 8, sense_batches: int = 2
+    job: Job,
+    budget: Budget,
+    options: Options,
+    *,
+    points: int = 8,
+    rounds: int = 30,
 ) -> Forecast:
     """Forecasts size, memory and time of `optimize` for a job and its data."""
     module = job.model.module
@@ -30,12 +37,13 @@ def forecast_job(
     load = Workload(
         options=tuple(dict.fromkeys(format for each in options.values() for format in each)),
         calibration_batches=size(job.calibration),
-        sense_batches=size(job.calibration[:sense_batches]),
+        sense_batches=size(job.sensing),
         evaluation_batches=size(job.evaluation),
         evaluations=trials,
+        rounds=rounds * len(deliver.thread_counts()),
         by_layer={layer.id: options.get(layer.id, ()) for layer in job.model.layers},
     )
-    return forecasts.forecast(job.model, budget, load)
+    return forecasts.forecast(job.model, budget, load, machine.probe(job.model, job.calibration[0]))
 
 
 def _elements(batch: Batch) -> int:

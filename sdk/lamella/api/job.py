@@ -35,6 +35,10 @@ from lamella.graph.decoder import generation_settings
 
 Batch = dict[str, torch.Tensor]
 WINDOW = 256
+
+# Calibration batches that measure single layers. They are kept from the solvers, which fit what
+# they see: a layer of many columns and few samples looks harmless on the samples it was fitted to.
+SENSING_BATCHES = 2
 CALIBRATION_WINDOWS, EVALUATION_WINDOWS = 64, 48
 
 
@@ -42,6 +46,8 @@ CALIBRATION_WINDOWS, EVALUATION_WINDOWS = 64, 48
 class Job:
     """One model with its data.
 
+    `calibration` is what solvers fit, `sensing` what single layers are measured on, `evaluation`
+    what plans are measured on.
     `evaluate` takes a function from a batch (what the module's forward takes, by name) to the
     module's first output as a tensor, and returns a score, or is None where `metric` decides.
     `source` is a hash of the spec file, "" where there is none.
@@ -50,6 +56,7 @@ class Job:
     model: Model
     metric: str
     calibration: list[Batch]
+    sensing: list[Batch]
     evaluation: list[Batch]
     evaluate: Callable[[Callable[[Batch], torch.Tensor]], float] | None = None
     generation: dict[str, Any] = field(default_factory=dict)
@@ -110,6 +117,15 @@ def named(module: torch.nn.Module, batch: Any) -> Batch:
     return dict(zip(parameters, values, strict=False))
 
 
+def apart(batches: list[Any]) -> tuple[list[Any], list[Any]]:
+    """Splits calibration batches into those to fit and the last ones, to measure single layers.
+
+    At least half of the batches are fitted; a single one has to do for both.
+    """
+    count = min(SENSING_BATCHES, len(batches) // 2)
+    return (batches[:-count], batches[-count:]) if count else (batches, batches)
+
+
 def _existing(spec: str) -> Path:
     path = Path(spec)
     if not path.exists():
@@ -129,11 +145,15 @@ def _from_python(path: Path) -> Job:
             raise CalibrationError(f"{path}: calibration() gave one batch; add evaluation()")
         calibration, evaluation = calibration[:-held_out], calibration[-held_out:]
         notes = (f"no evaluation() in {path.name}: held out {held_out} calibration batches",)
+    fitted, sensing = apart(calibration)
+    if len(calibration) == 1:
+        notes += ("one calibration batch: single layers are measured on what they were fitted to",)
     model = _trace(spec, path)
     return Job(
         model=model,
         metric=getattr(spec, "METRIC", "relative"),
-        calibration=[named(model.module, batch) for batch in calibration],
+        calibration=[named(model.module, batch) for batch in fitted],
+        sensing=[named(model.module, batch) for batch in sensing],
         evaluation=[named(model.module, batch) for batch in evaluation],
         evaluate=getattr(spec, "evaluate", None),
         generation={**generation_settings(model.module), **getattr(spec, "GENERATION", {})},
@@ -219,10 +239,12 @@ def _from_text(model: Model, text: Path) -> Job:
         {name: window if name == "input_ids" else torch.ones_like(window) for name in names}
         for window in windows
     ]
+    calibration, sensing = apart(batches[:half][:CALIBRATION_WINDOWS])
     return Job(
         model=model,
         metric="perplexity" if decoder else "cosine",
-        calibration=batches[:half][:CALIBRATION_WINDOWS],
+        calibration=calibration,
+        sensing=sensing,
         evaluation=batches[half:][:EVALUATION_WINDOWS],
         generation=generation_settings(model.module),
     )

@@ -12,18 +12,19 @@ from pathlib import Path
 from typing import Any
 
 from lamella.api import deliver
-from lamella.api.fitting import ARTIFACT, Packed, fitted
+from lamella.api.fitting import ARTIFACT, Packed, fitted, publish
 from lamella.api.forecasting import forecast_job
 from lamella.api.job import load_job
 from lamella.api.options import candidate_formats
 from lamella.api.predict import feeds, from_module
 from lamella.api.run import Request, Run
-from lamella.api.trials import Trials, open_trials
+from lamella.api.trials import LAYERS, Trials, open_trials
 from lamella.benchmark import measure
 from lamella.benchmark.report import Report
 from lamella.calibration.calibrate import calibrate
 from lamella.calibration.sense import sense
 from lamella.calibration.sensitivity import Sensitivity
+from lamella.compression.encoder import encoder
 from lamella.compression.transform.batch_norm import fold_batch_norm
 from lamella.errors import StorageError
 from lamella.planner.forecast import Forecast
@@ -49,24 +50,29 @@ def optimize(request: Request, *, tell: Callable[[str], None] = lambda line: Non
         LamellaError: of the class of the stage that failed; finished stages are kept.
     """
     run = start(request, tell)
-    few = run.job.calibration[: request.sense_batches]
     with run.stage("forecast"):
         forecast = forecast_job(
-            run.job, request.budget, run.options, points=request.points, sense_batches=len(few)
+            run.job,
+            request.budget,
+            run.options,
+            points=request.points,
+            rounds=request.rounds,
         )
-    measure.reset_peak()
     with run.stage("calibrate"):
         stats = calibrate(run.model, run.job.calibration, cache=run.work / "statistics")
     with run.stage("sense"):
-        journal = run.work / "sense.jsonl"
-        sensitivity = sense(run.model, stats, run.options, few, journal=journal)
+        journal, layers = run.work / "sense.jsonl", run.work / LAYERS
+        encode = encoder(run.model, run.recipe.settings, stats, layers)
+        sensitivity = sense(
+            run.model, stats, run.options, run.job.sensing, encode=encode, journal=journal
+        )
     with run.stage("plan", "float model"):
         trials = open_trials(run.job, run.model, stats, run.work)
     packed = fitted(run, sensitivity, trials)
+    publish(run, packed)
     with run.stage("plan", "front"):
         front = measured_front(run, sensitivity, trials, packed)
-    peak = measure.peak_rss_bytes()
-    report = proved(run, packed, trials, front, told(run, forecast, peak))
+    report = proved(run, packed, trials, front, forecast)
     report.save(request.out)
     return report
 
@@ -111,28 +117,22 @@ def measured_front(
     return [{"size_bytes": point.nbytes + packed.surplus, "drop": point.drop} for point in found]
 
 
-def told(run: Run, forecast: Forecast, peak: int) -> dict[str, dict[str, Any]]:
-    """Returns the forecast, and what was measured of it up to now, under the same names."""
-    stages = {f"{stage.name}_seconds": stage.seconds for stage in forecast.stages}
-    spent = {name: run.seconds.get(name.removesuffix("_seconds"), 0.0) for name in stages}
+def told(run: Run, forecast: Forecast) -> dict[str, dict[str, Any]]:
+    """Returns the forecast, and what was measured of it, under the same names."""
     before = forecast.resident_bytes
-    return {
-        "forecast": {
-            "size_bytes": forecast.size_bytes,
-            "resident_bytes": before,
-            "peak_rss_bytes": forecast.peak_rss_bytes,
-            "work_rss_bytes": forecast.peak_rss_bytes - before,
-            "seconds": forecast.seconds,
-            **stages,
-        },
-        "measured": {
-            "resident_bytes": before,
-            "peak_rss_bytes": peak,
-            "work_rss_bytes": peak - before,
-            "seconds": sum(spent.values()),
-            **spent,
-        },
-    }
+    said: dict[str, Any] = {"size_bytes": forecast.size_bytes}
+    found: dict[str, Any] = {}
+    for stage in forecast.stages:
+        said[f"{stage.name}_seconds"] = stage.seconds
+        said[f"{stage.name}_rss_bytes"] = before + stage.extra_bytes
+        found[f"{stage.name}_seconds"] = run.seconds.get(stage.name, 0.0)
+        found[f"{stage.name}_rss_bytes"] = run.peaks.get(stage.name, before)
+    for row in (said, found):
+        row["seconds"] = sum(row[f"{stage.name}_seconds"] for stage in forecast.stages)
+        row["resident_bytes"] = before
+        row["peak_rss_bytes"] = max(row[f"{stage.name}_rss_bytes"] for stage in forecast.stages)
+        row["work_rss_bytes"] = row["peak_rss_bytes"] - before
+    return {"forecast": said, "measured": found}
 
 
 def proved(
@@ -140,7 +140,7 @@ def proved(
     packed: Packed,
     trials: Trials,
     front: list[dict[str, Any]],
-    said: dict[str, dict[str, Any]],
+    forecast: Forecast,
 ) -> Report:
     """Runs what was packed against the float model, and writes down what came out."""
     artifact, baseline = run.request.out / ARTIFACT, run.work / BASELINE
@@ -151,6 +151,7 @@ def proved(
         with load(artifact) as session:
             deployed = trials.rows(deliver.predictor(session), "artifact against float")
         latency = deliver.latency(artifact, baseline, example, run.request.rounds)
+    said = told(run, forecast)
     bits = 8 * packed.size_bytes / packed.model.parameters
     drop, allowed = deployed[0]["drop"], run.request.budget.max_drop
     notes = [*run.job.notes, *packed.model.notes, *packed.lowered.notes]

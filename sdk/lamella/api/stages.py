@@ -16,6 +16,7 @@ from lamella.calibration.sense import sense
 from lamella.calibration.sensitivity import Sensitivity
 from lamella.calibration.stats import Statistics
 from lamella.compression.compress import compress
+from lamella.compression.encoder import encoder
 from lamella.compression.transform.batch_norm import fold_batch_norm
 from lamella.frontend.model import Model
 from lamella.planner import plan as planning
@@ -30,14 +31,17 @@ def read(spec: str, text: Path | None) -> Job:
     return replace(job, model=fold_batch_norm(job.model))
 
 
-def sensed(
-    job: Job, stats: Path, out: Path, *, target: str, recipe: str, batches: int
-) -> Sensitivity:
+def sensed(job: Job, stats: Path, out: Path, *, target: str, recipe: str) -> Sensitivity:
     """Measures single layers; the journal beside `out` makes the stage resumable."""
-    options = candidate_formats(job.model, Plan.load(recipe), get(target))
-    journal = out.with_suffix(".journal.jsonl")
+    rules, statistics = Plan.load(recipe), Statistics.load(stats)
+    options = candidate_formats(job.model, rules, get(target))
     found = sense(
-        job.model, Statistics.load(stats), options, job.calibration[:batches], journal=journal
+        job.model,
+        statistics,
+        options,
+        job.sensing,
+        encode=encoder(job.model, rules.settings, statistics),
+        journal=out.with_suffix(".journal.jsonl"),
     )
     found.save(out)
     return found

@@ -18,6 +18,9 @@ from lamella.compression.compress import compress
 from lamella.frontend.model import Model
 from lamella.planner.spec import Plan
 
+# The folder of solved layers below that of the trials.
+LAYERS = "layers"
+
 
 @dataclass(frozen=True, slots=True)
 class Trials:
@@ -48,7 +51,7 @@ class Trials:
 
     def compress(self, plan: Plan) -> Model:
         """Carries a plan out; layers that were solved before are read back."""
-        return compress(self.model, plan, self.stats, journal=self.folder / "layers")
+        return compress(self.model, plan, self.stats, journal=self.folder / LAYERS)
 
     def fidelity(self, predict: Predict) -> tuple[Fidelity, ...]:
         """Measures any form of the model on the held-out data; the deciding metric is first."""

@@ -91,6 +91,14 @@ class Report:
             spread = "" if row["spread"] is None else f" ± {row['spread']:.4f}"
             value = f"{row['value']:.4f}{spread}"
             table.add_row(f"{row['name']} ({row['what']})", "", value, f"drop {row['drop']:.4f}")
+        for name, unit, scale in (("seconds", "s", 1.0), ("peak_rss_bytes", "MB", 1e6)):
+            said, found = self.forecast.get(name), self.measured.get(name)
+            if said and found:
+                label = f"{name.split('_')[0]} of the run, {unit}"
+                said, found = said / scale, found / scale
+                table.add_row(
+                    label, f"{said:,.0f} forecast", f"{found:,.0f}", f"{found / said:.2f}x"
+                )
         return Group(table, *(escape(f"note: {note}") for note in self.notes))
 
 

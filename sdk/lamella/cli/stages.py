@@ -51,7 +51,6 @@ def sense(
     target: TargetOption = "onnx",
     recipe: RecipeOption = "balanced",
     text: TextOption = None,
-    batches: Annotated[int, typer.Option(min=1, help="Calibration batches to measure on.")] = 2,
     output: OutputOption = Output.table,
 ) -> None:
     """Measures what compressing each layer alone costs, in every format the recipe allows.
@@ -62,7 +61,7 @@ def sense(
     from lamella.api.stages import read, sensed
 
     job = read(spec, text)
-    found = sensed(job, stats, out, target=target, recipe=recipe, batches=batches)
+    found = sensed(job, stats, out, target=target, recipe=recipe)
     rows = [asdict(row) for row in found.rows]
     show(output, rows, [found.table()])
 
@@ -76,6 +75,9 @@ def plan(
     target: TargetOption = "onnx",
     recipe: RecipeOption = "balanced",
     max_size: Annotated[str | None, typer.Option(help="Largest file, such as 3MB.")] = None,
+    average_bits: Annotated[
+        float | None, typer.Option(min=0, help="Most bits per parameter, all bytes of the file.")
+    ] = None,
     max_drop: Annotated[float | None, typer.Option(min=0, help="Largest expected loss.")] = None,
     text: TextOption = None,
     dry_run: Annotated[
@@ -90,7 +92,8 @@ def plan(
     from lamella.api import stages
     from lamella.planner.spec import Budget, parse_size
 
-    budget = Budget(size=parse_size(max_size) if max_size else None, max_drop=max_drop)
+    size = parse_size(max_size) if max_size else None
+    budget = Budget(size=size, average_bits=average_bits, max_drop=max_drop)
     if dry_run:
         forecast = stages.forecast(spec, text, budget, target=target, recipe=recipe)
         show(output, forecast.row(), [forecast.table()])

@@ -21,6 +21,9 @@ def optimize(
         float | None, typer.Option(min=0, help="Largest drop of the metric on held-out data.")
     ] = None,
     max_size: Annotated[str | None, typer.Option(help="Largest file, such as 3MB.")] = None,
+    average_bits: Annotated[
+        float | None, typer.Option(min=0, help="Most bits per parameter, all bytes of the file.")
+    ] = None,
     recipe: Annotated[str, typer.Option(help="A recipe file or the name of one.")] = "balanced",
     text: TextOption = None,
     integer_flops: Annotated[
@@ -46,7 +49,8 @@ def optimize(
         out=out,
         budget=Budget(
             size=parse_size(max_size) if max_size else None,
-            max_drop=max_drop if max_drop is not None or max_size else 0.01,
+            average_bits=average_bits,
+            max_drop=max_drop if max_drop is not None or max_size or average_bits else 0.01,
             integer_flops=integer_flops,
         ),
         recipe=recipe,

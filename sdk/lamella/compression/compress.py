@@ -16,15 +16,12 @@ import torch
 from lamella.calibration.stats import Statistics
 from lamella.compression import one_layer, simulate
 from lamella.compression.journal import Entry
-from lamella.compression.one_layer import Job
 from lamella.compression.prune.patterns import check_pattern
 from lamella.compression.transform.equalize import imbalance
 from lamella.errors import CompressionError
 from lamella.formats import Format
 from lamella.frontend.layers import Layer
 from lamella.frontend.model import Model
-from lamella.frontend.sources import sizes
-from lamella.graph.calls import find_calls
 from lamella.planner.spec import Plan, Settings
 from lamella.progress import track
 
@@ -58,17 +55,29 @@ def compress(
     formats = _formats(model, plan)
     _check(model, plan.settings, formats)
     result = replace(model, module=copy.deepcopy(model.module), packed={})
-    folder = None if journal is None else Path(journal)
-    job = Job(model, plan.settings, stats, folder, _image_sizes(model))
-    for owner, members in track(list(_families(model).items()), "compress"):
-        layer, format = _solved(model, members), formats[owner]
+    job = one_layer.prepare(model, plan.settings, stats, None if journal is None else Path(journal))
+    families = _families(model)
+    for owner, layer in track(solved_layers(model).items(), "compress", len(families)):
+        format = formats[owner]
         entry = one_layer.solve(job, layer, format)
         _store(result, model.layer(owner), layer, entry)
         packed = one_layer.compressed(job, layer, format, entry.solution)
-        result.packed.update(dict.fromkeys(members, packed))
+        result.packed.update(dict.fromkeys(families[owner], packed))
     result.packed = {layer.id: result.packed[layer.id] for layer in model.layers}
     simulate.attach(result, formats)
     return result
+
+
+def solved_layers(model: Model) -> dict[str, Layer]:
+    """Maps each layer that owns its weight to the one that the weight is solved for.
+
+    That is the first that multiplies by it, rather than an embedding that looks it up.
+    """
+    found = {}
+    for owner, members in _families(model).items():
+        layers = [model.layer(name) for name in members]
+        found[owner] = next((layer for layer in layers if layer.kind != "embedding"), layers[0])
+    return found
 
 
 def _formats(model: Model, plan: Plan) -> dict[str, Format]:
@@ -117,12 +126,6 @@ def _families(model: Model) -> dict[str, list[str]]:
     return families
 
 
-def _solved(model: Model, members: list[str]) -> Layer:
-    """Returns the layer that a shared weight is solved for: the first that multiplies by it."""
-    layers = [model.layer(name) for name in members]
-    return next((layer for layer in layers if layer.kind != "embedding"), layers[0])
-
-
 def _store(model: Model, owner: Layer, solved: Layer, entry: Entry) -> None:
     """Puts decoded weights and a corrected bias into the module."""
     model.set_weight(owner, entry.solution.decode())
@@ -130,14 +133,3 @@ def _store(model: Model, owner: Layer, solved: Layer, entry: Entry) -> None:
         with torch.no_grad():
             bias = model.module.get_parameter(f"{solved.id}.bias")
             bias.add_(torch.from_numpy(entry.shift))
-
-
-def _image_sizes(model: Model) -> dict[str, tuple[int, int]]:
-    """Maps convolutions to the (height, width) that they read on the example inputs."""
-    ids = [layer.id for layer in model.layers if layer.convolution is not None]
-    found = {}
-    for call in find_calls(model.program, ids):
-        spatial = sizes(call.source.meta["val"])[-2:]
-        flat = "conv1d" in str(call.node.target)
-        found[call.layer] = (1, spatial[1]) if flat else (spatial[0], spatial[1])
-    return found

@@ -16,6 +16,8 @@ from lamella.errors import CalibrationError
 from lamella.formats import Format
 from lamella.frontend.layers import Layer
 from lamella.frontend.model import Compressed, Model
+from lamella.frontend.sources import sizes
+from lamella.graph.calls import find_calls
 from lamella.grids import Real
 from lamella.planner.spec import Settings
 
@@ -32,6 +34,11 @@ class Job:
     stats: Statistics
     journal: Path | None
     sizes: Mapping[str, tuple[int, int]]
+
+
+def prepare(model: Model, settings: Settings, stats: Statistics, journal: Path | None) -> Job:
+    """Returns what the layers of one run share; `journal` is a folder or None."""
+    return Job(model, settings, stats, journal, _image_sizes(model))
 
 
 def solve(job: Job, layer: Layer, format: Format) -> Entry:
@@ -105,3 +112,14 @@ def _input(job: Job, layer: Layer) -> bias.Input:
     if layer.convolution is None:
         return bias.Input(mean)
     return bias.Input(mean, window(layer.convolution), job.sizes[layer.id])
+
+
+def _image_sizes(model: Model) -> dict[str, tuple[int, int]]:
+    """Maps convolutions to the (height, width) that they read on the example inputs."""
+    ids = [layer.id for layer in model.layers if layer.convolution is not None]
+    found = {}
+    for call in find_calls(model.program, ids):
+        spatial = sizes(call.source.meta["val"])[-2:]
+        flat = "conv1d" in str(call.node.target)
+        found[call.layer] = (1, spatial[1]) if flat else (spatial[0], spatial[1])
+    return found

@@ -5,6 +5,8 @@ Source: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md, standardised 
 
 from __future__ import annotations
 
+import io
+from contextlib import redirect_stderr
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +39,8 @@ def load_gguf(path: str | Path) -> Model:
     """
     file = Path(path)
     fields = _read_fields(file)
-    with silent():
+    # The reader of transformers draws a progress bar that no setting of it turns off.
+    with silent(), redirect_stderr(io.StringIO()):
         try:
             module = AutoModelForCausalLM.from_pretrained(
                 file.parent, gguf_file=file.name, dtype=torch.float32, local_files_only=True

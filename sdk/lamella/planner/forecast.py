@@ -42,9 +42,6 @@ RUN_COPIES, OBSERVE_COPIES, OBSERVE_IMAGE_COPIES = 4, 5, 12
 # What making a graph takes beyond the compressed module, as copies of all weights in float32.
 GRAPH_COPIES = 0.5
 
-# The share of its layers that a measured plan gives a format in which they were not solved yet.
-FRESH_SHARE = 0.4
-
 # Recorded block outputs may take this much memory; beyond it nothing is recorded.
 RECORDING_BYTES = 512 << 20
 
@@ -57,7 +54,8 @@ class Workload:
     """What a run will be asked to do.
 
     The numbers of batches are in units of the example inputs: ten batches of twice their size
-    count 20. `evaluations` is how many plans are compressed and measured on held-out data.
+    count 20. `evaluations` is how many plans are compressed and measured on held-out data,
+    `rounds` how often the result and the float model are timed.
     `by_layer` maps layer ids to the formats tried on them where these are not `options`.
     """
 
@@ -66,6 +64,7 @@ class Workload:
     sense_batches: float
     evaluation_batches: float = 0.0
     evaluations: int = 0
+    rounds: int = 0
     solver: str = "gptq"
     by_layer: Mapping[str, Sequence[Format]] = field(default_factory=dict)
 
@@ -137,36 +136,31 @@ def forecast(
         on: the machine, measured now if not given.
     """
     found = on or machine.probe(model)
-    solved, restored = work.solve(model.layers, load.solver), work.restore(model.layers)
+    restored = work.restore(model.layers)
     operators = sum(node.op == "call_function" for node in model.program.graph.nodes)
     lowering = EXPORT_SECONDS + OPERATOR_SECONDS * operators
     lowering += BYTE_SECONDS * SINGLE * model.parameters
     tries = {row.id: len(load.by_layer.get(row.id, load.options)) for row in model.layers}
-    probing = work.sense(model, tries, load.sense_batches / found.scale, found.output_elements)
+    probing = work.sense(
+        model, tries, load.sense_batches / found.scale, found.output_elements, load.solver
+    )
     measured = work.measure(found.output_elements).times(load.evaluation_batches / found.scale)
     observed = work.observe(model.layers, found.scale).times(load.calibration_batches / found.scale)
+    timed = Work(forwards=2 * load.rounds / found.scale)
     amounts = {
         "calibrate": observed + work.collect(model.layers),
         "sense": probing,
-        "plan": solved.times(_solutions(load)) + (restored + measured).times(load.evaluations),
-        # The plan that is chosen was one of those measured, so its layers are solved.
-        "compress": restored if load.evaluations else solved,
+        # Whatever a plan chooses was solved to be measured alone.
+        "plan": measured + (restored + measured).times(load.evaluations),
+        "compress": restored,
         "lower": Work(seconds=lowering),
+        # The float model is lowered too; it and the artifact are run on all held-out data.
+        "bench": Work(seconds=lowering) + measured.times(2) + timed,
     }
     memory = _memory(model, load, found)
     stages = (Stage(name, amount.on(found), memory[name]) for name, amount in amounts.items())
     size = _size(model, goal, load.options)
     return Forecast(size, found.resident_bytes, tuple(stages))
-
-
-def _solutions(load: Workload) -> float:
-    """Returns how often a layer is solved while plans are measured.
-
-    A layer is solved once per format. Neighbouring plans of a search or a front share most of
-    their layers' formats.
-    """
-    fresh = 1 + FRESH_SHARE * (load.evaluations - 1) if load.evaluations else 0.0
-    return min(float(len(load.options)), fresh)
 
 
 def _size(model: Model, goal: Plan | Budget, options: Sequence[Format]) -> int:
@@ -197,20 +191,20 @@ def _memory(model: Model, load: Workload, on: Machine) -> dict[str, int]:
     observed = OBSERVE_IMAGE_COPIES if images else OBSERVE_COPIES
     # The compressed module, its codes of a byte each, their scales, and the statistics.
     kept = statistics + SINGLE * model.parameters + round(1.125 * weights)
-    solving = kept + changed + FACTOR_COPIES * DOUBLE * largest_moment
     return {
         "calibrate": round(2 * statistics + UNPACK_BYTES * largest_moment + observed * activation),
         "sense": round(
             statistics
             + changed
-            + SINGLE * largest_moment
+            + FACTOR_COPIES * DOUBLE * largest_moment
             + outputs * load.sense_batches / on.scale
             + RUN_COPIES * activation
             + (recorded if recorded <= RECORDING_BYTES else 0)
         ),
-        "plan": (solving + round(RUN_COPIES * activation)) if load.evaluations else 0,
-        "compress": solving,
+        "plan": (kept + round(RUN_COPIES * activation)) if load.evaluations else 0,
+        "compress": kept,
         "lower": kept + round(GRAPH_COPIES * SINGLE * model.parameters),
+        "bench": kept + round(GRAPH_COPIES * SINGLE * model.parameters),
     }
 
 

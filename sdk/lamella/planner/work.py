@@ -16,9 +16,8 @@ from lamella.planner.machine import Machine
 # What follows was fitted to single-threaded runs of the stages themselves, on layers of 64 to
 # 1536 columns, against the rates that `machine.probe` measures beside them.
 
-# Values touched per weight: rounding with the search for scales of a sensitivity probe, and of a
-# solver; GPTQ with its polish, which does the latter too.
-PROBE_VALUES = 300
+# Values touched per weight: rounding with the search for scales; GPTQ with its polish, which does
+# that too.
 ROUND_VALUES = 400
 SWEEP_VALUES = 1200
 
@@ -143,23 +142,24 @@ def collect(layers: Sequence[Layer]) -> Work:
     return Work(elements=COLLECT_VALUES * entries)
 
 
-def sense(model: Model, tries: Mapping[str, int], batches: float, values: int) -> Work:
-    """Returns the work of measuring every layer alone in each of its formats.
+def sense(model: Model, tries: Mapping[str, int], batches: float, values: int, solver: str) -> Work:
+    """Returns the work of solving and measuring every layer alone in each of its formats.
 
     Args:
         model: its layers are measured.
         tries: the number of formats that each layer is measured in, by id.
         batches: the runs of the model on a batch.
         values: the number of values that one run returns.
+        solver: what encodes a layer.
     """
     work = Work()
     for layer in model.layers:
         if layer.tied_to:
             continue
-        weights = layer.rows * layer.cols
-        once = Work(elements=PROBE_VALUES * weights, single=4 * weights * layer.cols)
-        if layer.kind == "embedding":
-            once = Work(elements=PROBE_VALUES * weights)
+        # The proxy multiplies the weight and its error by the second moment.
+        once = solve((layer,), solver)
+        if layer.kind != "embedding":
+            once += Work(single=4 * layer.rows * layer.cols**2)
         runs = Work(forwards=_share_from(layer, model.layers), elements=COMPARE_VALUES * values)
         work += (once + runs.times(batches)).times(tries[layer.id])
     return work + Work(forwards=batches + PREPARE_RUNS)

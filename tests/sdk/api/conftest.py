@@ -37,5 +37,6 @@ def job() -> Job:
         model=model,
         metric="relative",
         calibration=[images(4, seed) for seed in (1, 2)],
+        sensing=[images(4, 5)],
         evaluation=[images(3, seed) for seed in (3, 4)],
     )

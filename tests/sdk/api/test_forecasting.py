@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 
 from lamella.api import forecasting
+from lamella.api.deliver import thread_counts
 from lamella.api.forecasting import SEARCH_TRIALS, forecast_job
 from lamella.api.job import Job
 from lamella.api.options import candidate_formats
 from lamella.planner.forecast import Workload
+from lamella.planner.machine import Machine
 from lamella.planner.spec import Budget, Plan
 from lamella.targets.onnx.lower import OnnxTarget
 
@@ -20,9 +22,11 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[Workload]:
     loads: list[Workload] = []
     real = forecasting.forecasts.forecast
 
-    def spy(model: Any, budget: Budget, load: Workload) -> Any:
+    def spy(model: Any, budget: Budget, load: Workload, machine: Machine) -> Any:
         loads.append(load)
-        return real(model, budget, load)
+        # The machine is measured on a calibration batch: 4 images, where the example has 2.
+        assert machine.scale == 2
+        return real(model, budget, load, machine)
 
     monkeypatch.setattr(forecasting.forecasts, "forecast", spy)
     return loads
@@ -30,9 +34,10 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[Workload]:
 
 def test_batches_are_counted_in_units_of_the_example(job: Job, asked: list[Workload]) -> None:
     options = candidate_formats(job.model, Plan.load("balanced"), OnnxTarget())
-    found = forecast_job(job, Budget(size=2_000), options, sense_batches=1)
+    found = forecast_job(job, Budget(size=2_000), options, rounds=5)
     (load,) = asked
     # The example has 2 images, a calibration batch 4, an evaluation batch 3.
+    assert load.rounds == 5 * len(thread_counts())
     assert (load.calibration_batches, load.sense_batches) == (4, 2)
     assert load.evaluation_batches == 3
     assert load.evaluations == 8 + 1

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from transformers import BertConfig, BertModel, LlamaConfig, LlamaForCausalLM
 
 from lamella.api import job as module
-from lamella.api.job import Job, load_job, named, traced
+from lamella.api.job import Job, apart, load_job, named, traced
 from lamella.errors import CalibrationError, InputError
 
 SPEC = """
@@ -48,7 +48,8 @@ def extended(path: Path, text: str) -> str:
 
 def test_without_evaluation_the_last_quarter_is_held_out_and_said_so(spec: Path) -> None:
     found = load_job(str(spec))
-    assert [float(batch["input"][0, 0]) for batch in found.calibration] == [0, 1, 2, 3, 4, 5]
+    assert [float(batch["input"][0, 0]) for batch in found.calibration] == [0, 1, 2, 3]
+    assert [float(batch["input"][0, 0]) for batch in found.sensing] == [4, 5]
     assert [float(batch["input"][0, 0]) for batch in found.evaluation] == [6, 7]
     assert found.notes == ("no evaluation() in toy.py: held out 2 calibration batches",)
     assert (found.model.name, found.model.licence, found.metric) == ("toy", "MIT", "relative")
@@ -80,7 +81,23 @@ def test_optional_names_are_read(spec: Path) -> None:
 def test_a_spec_may_import_what_lies_beside_it_even_late(spec: Path) -> None:
     (spec.parent / "beside_the_spec.py").write_text("VALUE = 3.0\n")
     late = "def calibration():\n    import beside_the_spec\n    return [torch.ones(1, 4)] * 4\n"
-    assert len(load_job(extended(spec, late)).calibration) == 3
+    found = load_job(extended(spec, late))
+    assert len(found.calibration) + len(found.sensing) == 3
+
+
+@pytest.mark.parametrize(("count", "fitted"), [(2, 1), (3, 2), (4, 2), (9, 7)])
+def test_single_layers_are_measured_on_batches_that_no_solver_sees(count: int, fitted: int) -> None:
+    batches = list(range(count))
+    assert apart(batches) == (batches[:fitted], batches[fitted:])
+
+
+def test_a_single_batch_is_fitted_and_measured_and_said_so(spec: Path) -> None:
+    once = "calibration = lambda: [torch.ones(2, 4)]\nevaluation = lambda: [torch.zeros(1, 4)]\n"
+    found = load_job(extended(spec, once))
+    assert len(found.calibration) == len(found.sensing) == 1
+    assert found.notes == (
+        "one calibration batch: single layers are measured on what they were fitted to",
+    )
 
 
 @pytest.mark.parametrize(
@@ -152,10 +169,11 @@ def test_a_decoder_is_judged_by_perplexity_on_the_second_half_of_the_text(
     found = load_job(str(folder), prose)
     assert found.metric == "perplexity"
     starts = [
-        [int(b["input_ids"][0, 0]) for b in part] for part in (found.calibration, found.evaluation)
+        [int(batch["input_ids"][0, 0]) for batch in part]
+        for part in (found.calibration, found.sensing, found.evaluation)
     ]
     # 45 tokens are five windows of 8; what is left over is not used.
-    assert starts == [[0, 8], [16, 24, 32]]
+    assert starts == [[0], [8], [16, 24, 32]]
     assert all(batch["input_ids"].shape == (1, 8) for batch in found.calibration)
 
 

@@ -90,7 +90,7 @@ def test_a_probe_skips_the_blocks_before_its_layer(model: Model) -> None:
         if row.block is not None:
             later = [o for o in model.layers if o.block is None or o.block >= row.block]
             expected += sum(spent[o.id] for o in later) / total
-    found = work.sense(model, tries, 5.0, 0)
+    found = work.sense(model, tries, 5.0, 0, "rtn")
     assert found.forwards == pytest.approx(2 * 5 * expected + 5 + work.PREPARE_RUNS)
 
 
@@ -98,15 +98,15 @@ def test_a_layer_after_the_blocks_is_probed_without_them(
     make_layer: Callable[..., Layer], make_model: Callable[..., Model]
 ) -> None:
     rows = (make_layer("a", 8, 8, block=0), make_layer("b", 8, 8, block=1), make_layer("c", 8, 8))
-    found = work.sense(make_model(rows), dict.fromkeys("abc", 1), 1.0, 0)
+    found = work.sense(make_model(rows), dict.fromkeys("abc", 1), 1.0, 0, "rtn")
     assert found.forwards == pytest.approx(1 + 2 / 3 + 1 / 3 + 1 + work.PREPARE_RUNS)
 
 
-def test_probes_encode_each_owned_weight_once_per_format(model: Model) -> None:
+def test_probes_solve_each_owned_weight_once_per_format(model: Model) -> None:
     tries = {row.id: 1 for row in model.layers} | {"embed": 3}
-    found = work.sense(model, tries, 0.0, 0)
+    found = work.sense(model, tries, 0.0, 0, "rtn")
     weights = sum(row.rows * row.cols for row in model.layers if not row.tied_to)
-    assert found.elements == work.PROBE_VALUES * (weights + 2 * 500 * 64)
+    assert found.elements == work.ROUND_VALUES * (weights + 2 * 500 * 64)
 
 
 def test_solving_by_rounding_touches_each_owned_weight(model: Model) -> None:

@@ -53,8 +53,8 @@ size:
 
 bench: dev
 	$(RUN) samples/bench.py samples/vision/efficientnet_lite0.py --uniform w4,w5,w6,w8
-	$(RUN) samples/bench.py samples/text/minilm.py --uniform w3g32z,w4g32z,w6g32
-	$(RUN) samples/bench.py samples/llm/smollm2.py --recipe llm --uniform w3g32z,w4g32z
+	$(RUN) samples/bench.py samples/text/minilm.py --uniform w4g64,w4g32z,w6g32
+	$(RUN) samples/bench.py samples/llm/smollm2.py --recipe llm --uniform w3g32z,w3g16,w4,w4g64z
 
 clean:
 	rm -rf build dist out *.egg-info sdk/*.egg-info $(VENV)

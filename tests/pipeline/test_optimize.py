@@ -44,7 +44,7 @@ KEYS = {
 LAYER = {"id", "format", "bytes", "sensitivity", "sqnr_db"}
 FIDELITY = {"name", "value", "spread"}
 LATENCY = {"runtime", "threads", "median_ms", "p95_ms", "baseline_median_ms", "ratio"}
-STAGES = ("calibrate", "sense", "plan", "compress", "lower", "bench")
+STAGES = ("calibrate", "sense", "plan", "compress", "lower", "pack", "bench")
 FORECAST = {"size_bytes", "peak_rss_bytes", "seconds"}
 
 

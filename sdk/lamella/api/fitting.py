@@ -81,6 +81,8 @@ def carried_out(run: Run, sensitivity: Sensitivity, trials: Trials, budget: Budg
         compressed = run.target.adapt(trials.compress(chosen))
     with run.stage("lower"):
         lowered = run.target.lower(compressed)
+    # Packing runs the program once, for the canary.
+    with run.stage("pack"):
         example, path = feeds(run.job.evaluation[0]), run.work / ARTIFACT
         deliver.pack(lowered, compressed, chosen, example, path, run.job.generation)
     return Packed(chosen, compressed, lowered, path.stat().st_size)

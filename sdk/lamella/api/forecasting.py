@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import torch
 
+from lamella import memory
 from lamella.api import deliver
 from lamella.api.job import Batch, Job, named
 from lamella.api.options import Options
@@ -43,6 +44,7 @@ def forecast_job(
         rounds=rounds * len(deliver.thread_counts()),
         by_layer={layer.id: options.get(layer.id, ()) for layer in job.model.layers},
     )
+    memory.release()
     return forecasts.forecast(job.model, budget, load, machine.probe(job.model, job.calibration[0]))
 
 

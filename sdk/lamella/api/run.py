@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from lamella import memory
 from lamella.api.job import Job
 from lamella.api.options import Options
 from lamella.benchmark import measure
@@ -61,6 +62,7 @@ class Run:
         title = f"{name}, {part}" if part else name
         self.tell(f"{title} ...")
         start = time.monotonic()
+        memory.release()
         measure.reset_peak()
         yield
         spent = time.monotonic() - start

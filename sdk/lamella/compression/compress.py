@@ -13,6 +13,7 @@ from pathlib import Path
 
 import torch
 
+from lamella import memory
 from lamella.calibration.stats import Statistics
 from lamella.compression import one_layer, simulate
 from lamella.compression.journal import Entry
@@ -63,6 +64,7 @@ def compress(
         _store(result, model.layer(owner), layer, entry)
         packed = one_layer.compressed(job, layer, format, entry.solution)
         result.packed.update(dict.fromkeys(families[owner], packed))
+        memory.trim()
     result.packed = {layer.id: result.packed[layer.id] for layer in model.layers}
     simulate.attach(result, formats)
     return result

@@ -39,14 +39,19 @@ WEIGHT_COPIES = 2
 # its absolute values, and in float64 to be summed.
 RUN_COPIES, OBSERVE_COPIES, OBSERVE_IMAGE_COPIES = 4, 5, 12
 
-# What making a graph takes beyond the compressed module, as copies of all weights in float32.
-GRAPH_COPIES = 0.5
+# What making a graph takes beyond the compressed module, what onnxruntime takes to open one whose
+# weights it unpacks, and what exporting, packing and running the float model takes, as copies of
+# all weights in float32.
+GRAPH_COPIES, OPEN_COPIES, FLOAT_COPIES = 0.75, 4.5, 9.0
 
 # Recorded block outputs may take this much memory; beyond it nothing is recorded.
 RECORDING_BYTES = 512 << 20
 
 # Seconds to export any graph, per operator to rewrite it, and per float32 byte to write the file.
 EXPORT_SECONDS, OPERATOR_SECONDS, BYTE_SECONDS = 3.5, 0.004, 1e-9
+
+# Seconds to write an artifact, open it and run it once, per float32 byte.
+OPEN_SECONDS = 1e-8
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,31 +141,37 @@ def forecast(
         on: the machine, measured now if not given.
     """
     found = on or machine.probe(model)
+    amounts, memory = _amounts(model, load, found), _memory(model, load, found)
+    stages = (Stage(name, amount.on(found), memory[name]) for name, amount in amounts.items())
+    size = _size(model, goal, load.options)
+    return Forecast(size, found.resident_bytes, tuple(stages))
+
+
+def _amounts(model: Model, load: Workload, on: Machine) -> dict[str, Work]:
+    """Returns the work of each stage."""
     restored = work.restore(model.layers)
     operators = sum(node.op == "call_function" for node in model.program.graph.nodes)
     lowering = EXPORT_SECONDS + OPERATOR_SECONDS * operators
     lowering += BYTE_SECONDS * SINGLE * model.parameters
     tries = {row.id: len(load.by_layer.get(row.id, load.options)) for row in model.layers}
     probing = work.sense(
-        model, tries, load.sense_batches / found.scale, found.output_elements, load.solver
+        model, tries, load.sense_batches / on.scale, on.output_elements, load.solver
     )
-    measured = work.measure(found.output_elements).times(load.evaluation_batches / found.scale)
-    observed = work.observe(model.layers, found.scale).times(load.calibration_batches / found.scale)
-    timed = Work(forwards=2 * load.rounds / found.scale)
-    amounts = {
+    measured = work.measure(on.output_elements).times(load.evaluation_batches / on.scale)
+    observed = work.observe(model.layers, on.scale).times(load.calibration_batches / on.scale)
+    timed = Work(forwards=2 * load.rounds / on.scale)
+    opening = Work(seconds=OPEN_SECONDS * SINGLE * model.parameters)
+    return {
         "calibrate": observed + work.collect(model.layers),
         "sense": probing,
         # Whatever a plan chooses was solved to be measured alone.
         "plan": measured + (restored + measured).times(load.evaluations),
         "compress": restored,
         "lower": Work(seconds=lowering),
+        "pack": opening,
         # The float model is lowered too; it and the artifact are run on all held-out data.
-        "bench": Work(seconds=lowering) + measured.times(2) + timed,
+        "bench": Work(seconds=lowering) + opening.times(3) + measured.times(2) + timed,
     }
-    memory = _memory(model, load, found)
-    stages = (Stage(name, amount.on(found), memory[name]) for name, amount in amounts.items())
-    size = _size(model, goal, load.options)
-    return Forecast(size, found.resident_bytes, tuple(stages))
 
 
 def _size(model: Model, goal: Plan | Budget, options: Sequence[Format]) -> int:
@@ -204,7 +215,8 @@ def _memory(model: Model, load: Workload, on: Machine) -> dict[str, int]:
         "plan": (kept + round(RUN_COPIES * activation)) if load.evaluations else 0,
         "compress": kept,
         "lower": kept + round(GRAPH_COPIES * SINGLE * model.parameters),
-        "bench": kept + round(GRAPH_COPIES * SINGLE * model.parameters),
+        "pack": kept + round(OPEN_COPIES * SINGLE * model.parameters),
+        "bench": kept + round(FLOAT_COPIES * SINGLE * model.parameters),
     }
 
 

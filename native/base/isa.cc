@@ -4,12 +4,21 @@
 #include <cstring>
 #include <string>
 
+#if LAMELLA_X86
+#include <cpuid.h>
+#endif
+#if LAMELLA_ARM && defined(__linux__)
+#include <asm/hwcap.h>
+#include <sys/auxv.h>
+#endif
+
 namespace lamella {
 namespace {
 
 constexpr IsaName kNames[] = {
-    {"portable", isa::kNone},
-    {"avx2", isa::kAvx2},
+    {"portable", isa::kNone}, {"avx2", isa::kAvx2}, {"avxvnni", isa::kAvxVnni},
+    {"avx512", isa::kAvx512}, {"neon", isa::kNeon}, {"dotprod", isa::kDotprod},
+    {"i8mm", isa::kI8mm},
 };
 
 std::string listed_names() {
@@ -21,6 +30,22 @@ std::string listed_names() {
   return names;
 }
 
+#if LAMELLA_X86
+
+// Compilers differ in whether __builtin_cpu_supports knows AVX-VNNI: leaf 7.1, EAX bit 4.
+bool has_avxvnni() {
+  unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
+  return __get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx) != 0 && (eax >> 4 & 1) != 0;
+}
+
+bool has_avx512() {
+  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
+         __builtin_cpu_supports("avx512vnni");
+}
+
+#endif
+
 }  // namespace
 
 Span<IsaName> isa_names() { return kNames; }
@@ -30,7 +55,21 @@ IsaSet detect_isa() {
 #if LAMELLA_X86
   // Needed where a static constructor asks before the compiler's own has run.
   __builtin_cpu_init();
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi2")) found |= isa::kAvx2;
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+      __builtin_cpu_supports("f16c") && __builtin_cpu_supports("bmi2")) {
+    found |= isa::kAvx2;
+    if (has_avxvnni()) found |= isa::kAvxVnni;
+    if (has_avx512()) found |= isa::kAvx512;
+  }
+#endif
+#if LAMELLA_ARM
+  found |= isa::kNeon;
+#if defined(__linux__)
+  if ((getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0) {
+    found |= isa::kDotprod;
+    if ((getauxval(AT_HWCAP2) & HWCAP2_I8MM) != 0) found |= isa::kI8mm;
+  }
+#endif
 #endif
   return found;
 }

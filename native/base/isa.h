@@ -1,6 +1,6 @@
 // Instruction sets: what the host offers, what a kernel needs, and regions compiled for one.
 //
-// To add an instruction set, add one bit here and one row in isa.cc.
+// To add an instruction set, add one bit here, and in isa.cc one row and its detection.
 #pragma once
 
 #include <cstdint>
@@ -14,8 +14,14 @@
 #define LAMELLA_X86 0
 #endif
 
+#if defined(__aarch64__)
+#define LAMELLA_ARM 1
+#else
+#define LAMELLA_ARM 0
+#endif
+
 // Between the two macros, functions are compiled for instruction sets that the rest of the file
-// may not use, so no file needs flags of its own. Includes belong before the region.
+// may not use, so no file needs flags of its own. Includes of headers belong before the region.
 // Idea: simdjson's portability.h.
 #define LAMELLA_PRAGMA(text) _Pragma(#text)
 #if defined(__clang__)
@@ -27,14 +33,25 @@
 #define LAMELLA_TARGET_END LAMELLA_PRAGMA(GCC pop_options)
 #endif
 
+// For the steps of a loop whose values must stay in registers.
+#define LAMELLA_INLINE inline __attribute__((always_inline))
+
 namespace lamella {
 
 using IsaSet = std::uint32_t;
 
 namespace isa {
 inline constexpr IsaSet kNone = 0;
-// AVX2 together with BMI2: every x86-64 core since 2015 that has the first has the second.
+// AVX2 with FMA, F16C and BMI2: every x86-64 core since 2015 that has the first has the others.
 inline constexpr IsaSet kAvx2 = 1u << 0;
+// Each set holds the sets that it extends, so that a kernel needs one name.
+inline constexpr IsaSet kAvxVnni = kAvx2 | 1u << 1;
+// AVX-512 F, BW, DQ and VL, with VNNI.
+inline constexpr IsaSet kAvx512 = kAvx2 | 1u << 2;
+// What every 64-bit ARM core has.
+inline constexpr IsaSet kNeon = 1u << 3;
+inline constexpr IsaSet kDotprod = kNeon | 1u << 4;
+inline constexpr IsaSet kI8mm = kDotprod | 1u << 5;
 }  // namespace isa
 
 struct IsaName {
@@ -42,7 +59,7 @@ struct IsaName {
   IsaSet set;
 };
 
-// Every name that LAMELLA_ISA takes, "portable" first.
+// Every name that LAMELLA_ISA takes, on any processor; "portable" first.
 Span<IsaName> isa_names();
 
 // What the processor offers, whatever LAMELLA_ISA says.

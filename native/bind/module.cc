@@ -5,7 +5,10 @@
 
 #include "base/formats.h"
 #include "base/isa.h"
+#include "bind/float_ops.h"
+#include "bind/linear.h"
 #include "bind/pack.h"
+#include "bind/threads.h"
 
 namespace lamella {
 namespace {
@@ -46,7 +49,10 @@ PYBIND11_MODULE(_native, module) {
   module.def("formats", &formats);
   module.def("isa", [allowed] { return names_in(allowed); });
   module.def("isa_of_this_processor", [] { return names_in(detect_isa()); });
+  bind_threads(module);
   bind_pack(module, allowed);
+  bind_linear(module, allowed);
+  bind_float_ops(module, allowed);
 }
 
 }  // namespace lamella

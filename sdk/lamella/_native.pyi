@@ -6,6 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 _Bytes = npt.NDArray[np.uint8]
+_Real = npt.NDArray[np.float32]
+_Scale = npt.NDArray[np.float16] | npt.NDArray[np.float32]
 
 class _FormatTable(TypedDict):
     """The rows of `native/base/formats.inc`."""
@@ -41,6 +43,161 @@ class PackKernel:
         `zero` is (rows, ceil(cols / group)); `group` is a multiple of 8 or at least `cols`.
         """
 
+@final
+class ThreadPool:
+    """Threads that run the slices of a kernel's output; the caller is one of them.
+
+    Raises ValueError unless `threads` is 1 to 1024. A child process after fork() needs its own.
+    """
+
+    def __init__(self, threads: int) -> None: ...
+    @property
+    def threads(self) -> int: ...
+
+@final
+class LinearWeight:
+    """A packed weight of `linear_a8`; `native/KERNELS.md` describes the arrays.
+
+    Shapes, with strips = ceil(rows / 8), blocks = ceil(cols / 32) and groups = ceil(cols / group),
+    1 where `group` is 0: `codes` (strips, blocks, 32 * bits), `scale` and `zero`
+    (strips, groups, 8). `scale` is float16, or float32 where `group` is 0. Without `zero`, every
+    zero point is 2^(bits-1). The arrays are kept and not copied. Raises ValueError for a size that
+    no format has and for arrays that do not fit it.
+    """
+
+    def __init__(
+        self,
+        rows: int,
+        cols: int,
+        bits: int,
+        group: int,
+        codes: _Bytes,
+        scale: _Scale,
+        zero: _Bytes | None = None,
+    ) -> None: ...
+    @property
+    def rows(self) -> int: ...
+    @property
+    def cols(self) -> int: ...
+    @property
+    def bits(self) -> int: ...
+    @property
+    def group(self) -> int: ...
+    @property
+    def codes(self) -> _Bytes: ...
+    @property
+    def scale(self) -> _Scale: ...
+    @property
+    def zero(self) -> _Bytes | None: ...
+
+@final
+class LinearInputKernel:
+    """One row of `native/kernels/linear_input/kernels.inc`."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def runs_here(self) -> bool: ...
+    def run(self, x: _Real) -> tuple[npt.NDArray[np.int8], _Real, npt.NDArray[np.int32]]:
+        """Quantizes (tokens, cols) and returns codes, scale and sum.
+
+        With blocks = ceil(cols / 32): codes (tokens, at least 32 * blocks), scale and sum
+        (blocks, tokens).
+        """
+
+@final
+class LinearKernel:
+    """One row of `native/kernels/linear_a8/kernels.inc`, for weights of `bits`."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def bits(self) -> int: ...
+    @property
+    def runs_here(self) -> bool: ...
+    def run(
+        self,
+        weight: LinearWeight,
+        x: _Real,
+        bias: _Real | None = None,
+        pool: ThreadPool | None = None,
+    ) -> _Real:
+        """Returns (tokens, rows) for x (tokens, cols) and bias (rows).
+
+        Raises ValueError for a weight of another width, a wrong dtype or shape, or where the
+        kernel does not run on this processor.
+        """
+
+@final
+class ElementwiseKernel:
+    """One row of `native/kernels/elementwise/kernels.inc`; its methods are `operations.inc`.
+
+    Arrays are C-contiguous float32 of any shape, which the result has too. Raises ValueError for a
+    wrong dtype or shape, or where the kernel does not run on this processor.
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def runs_here(self) -> bool: ...
+    def exp(self, x: _Real) -> _Real: ...
+    def sigmoid(self, x: _Real) -> _Real: ...
+    def tanh(self, x: _Real) -> _Real: ...
+    def erf(self, x: _Real) -> _Real: ...
+    def relu(self, x: _Real) -> _Real: ...
+    def relu6(self, x: _Real) -> _Real: ...
+    def gelu(self, x: _Real) -> _Real: ...
+    def gelu_tanh(self, x: _Real) -> _Real: ...
+    def silu(self, x: _Real) -> _Real: ...
+    def add(self, a: _Real, b: _Real) -> _Real: ...
+    def mul(self, a: _Real, b: _Real) -> _Real: ...
+    def swiglu(self, a: _Real, b: _Real) -> _Real:
+        """Returns silu(a) * b."""
+
+@final
+class SoftmaxKernel:
+    """One row of `native/kernels/softmax/kernels.inc`."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def runs_here(self) -> bool: ...
+    def run(self, x: _Real) -> _Real:
+        """Returns the softmax over the last axis of (..., cols)."""
+
+@final
+class RmsnormKernel:
+    """One row of `native/kernels/rmsnorm/kernels.inc`."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def runs_here(self) -> bool: ...
+    def run(self, x: _Real, weight: _Real, eps: float) -> _Real:
+        """Normalizes the last axis of (..., cols); weight is (cols), eps 0 or more."""
+
+@final
+class LayernormKernel:
+    """One row of `native/kernels/layernorm/kernels.inc`."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def runs_here(self) -> bool: ...
+    def run(self, x: _Real, weight: _Real, bias: _Real, eps: float) -> _Real:
+        """Normalizes the last axis of (..., cols); weight and bias are (cols), eps 0 or more."""
+
+@final
+class RopeKernel:
+    """One row of `native/kernels/rope/kernels.inc`."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def runs_here(self) -> bool: ...
+    def run(self, x: _Real, cosine: _Real, sine: _Real, position: npt.NDArray[np.int32]) -> _Real:
+        """Turns (tokens, heads, 2 * half) by the (length, half) tables at position (tokens)."""
+
 def formats() -> _FormatTable: ...
 def isa() -> list[str]:
     """Returns the names of what kernels may use: the processor's, or what LAMELLA_ISA says."""
@@ -52,4 +209,57 @@ def pack_kernels() -> list[PackKernel]:
     """Returns every kernel of this build, best first; the last runs everywhere."""
 
 def pack_kernel() -> PackKernel:
+    """Returns the best kernel that `isa()` allows."""
+
+def usable_processors() -> int:
+    """Returns how many processors this process may run on."""
+
+def pack_linear(
+    codes: _Bytes, scale: _Scale, zero: _Bytes | None, bits: int, group: int
+) -> LinearWeight:
+    """Packs (rows, cols) codes below 2^bits with (rows, groups) scales and zero points.
+
+    `group` is 32, 64 or 128 with float16 scales, or 0 with one float32 scale per row.
+    """
+
+def linear_input_kernels() -> list[LinearInputKernel]:
+    """Returns every kernel of this build, best first; the last runs everywhere."""
+
+def linear_input_kernel() -> LinearInputKernel:
+    """Returns the best kernel that `isa()` allows."""
+
+def linear_a8_kernels() -> list[LinearKernel]:
+    """Returns every kernel of this build; those of one width best first."""
+
+def linear_a8_kernel(bits: int) -> LinearKernel:
+    """Returns the best kernel for weights of `bits` that `isa()` allows."""
+
+def elementwise_kernels() -> list[ElementwiseKernel]:
+    """Returns every kernel of this build, best first; the last runs everywhere."""
+
+def elementwise_kernel() -> ElementwiseKernel:
+    """Returns the best kernel that `isa()` allows."""
+
+def softmax_kernels() -> list[SoftmaxKernel]:
+    """Returns every kernel of this build, best first; the last runs everywhere."""
+
+def softmax_kernel() -> SoftmaxKernel:
+    """Returns the best kernel that `isa()` allows."""
+
+def rmsnorm_kernels() -> list[RmsnormKernel]:
+    """Returns every kernel of this build, best first; the last runs everywhere."""
+
+def rmsnorm_kernel() -> RmsnormKernel:
+    """Returns the best kernel that `isa()` allows."""
+
+def layernorm_kernels() -> list[LayernormKernel]:
+    """Returns every kernel of this build, best first; the last runs everywhere."""
+
+def layernorm_kernel() -> LayernormKernel:
+    """Returns the best kernel that `isa()` allows."""
+
+def rope_kernels() -> list[RopeKernel]:
+    """Returns every kernel of this build, best first; the last runs everywhere."""
+
+def rope_kernel() -> RopeKernel:
     """Returns the best kernel that `isa()` allows."""

@@ -14,8 +14,20 @@ from lamella import _native
 PRINT_CHOICE = (
     "import json\n"
     "from lamella import _native\n"
-    "print(json.dumps([_native.isa(), _native.pack_kernel().name]))"
+    "chosen = [_native.linear_a8_kernel(4).name, _native.linear_input_kernel().name]\n"
+    "print(json.dumps([_native.isa(), _native.pack_kernel().name, *chosen]))"
 )
+NAMES = ("portable", "avx2", "avxvnni", "avx512", "neon", "dotprod", "i8mm")
+# The kernels of a set: pack, linear_w4a8, linear_input.
+KERNELS = {
+    "portable": ("portable", "portable", "portable"),
+    "avx2": ("avx2", "avx2", "avx2"),
+    "avxvnni": ("avx2", "avxvnni", "avx2"),
+    "avx512": ("avx2", "avx512", "avx2"),
+    "neon": ("portable", "neon", "neon"),
+    "dotprod": ("portable", "dotprod", "neon"),
+    "i8mm": ("portable", "dotprod", "neon"),
+}
 
 
 def choose(isa: str | None) -> subprocess.CompletedProcess[str]:
@@ -26,40 +38,46 @@ def choose(isa: str | None) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
 
-def chosen(isa: str | None) -> tuple[list[str], str]:
+def chosen(isa: str | None) -> tuple[list[str], list[str]]:
     done = choose(isa)
     assert done.returncode == 0, done.stderr
-    names, kernel = json.loads(done.stdout)
-    return names, kernel
+    names, *kernels = json.loads(done.stdout)
+    return names, kernels
 
 
-def test_portable_forces_the_portable_kernel() -> None:
-    assert chosen("portable") == (["portable"], "pack_portable")
+def kernels_of(isa: str) -> list[str]:
+    pack, linear, quantizer = KERNELS[isa]
+    return [f"pack_{pack}", f"linear_w4a8_{linear}", f"linear_input_{quantizer}"]
+
+
+def test_portable_forces_the_portable_kernels() -> None:
+    assert chosen("portable") == (["portable"], kernels_of("portable"))
 
 
 @pytest.mark.parametrize("isa", _native.isa_of_this_processor())
-def test_a_named_set_forces_its_kernel(isa: str) -> None:
-    names, kernel = chosen(isa)
+def test_a_named_set_forces_its_kernels(isa: str) -> None:
+    names, kernels = chosen(isa)
     assert names[-1] == isa
-    assert kernel == f"pack_{isa}"
+    assert kernels == kernels_of(isa)
 
 
 @pytest.mark.parametrize("isa", [None, ""])
-def test_without_a_name_the_best_kernel_of_the_processor_is_chosen(isa: str | None) -> None:
-    runnable = [kernel.name for kernel in _native.pack_kernels() if kernel.runs_here]
-    assert chosen(isa) == (_native.isa_of_this_processor(), runnable[0])
+def test_without_a_name_the_best_kernels_of_the_processor_are_chosen(isa: str | None) -> None:
+    of_width = [kernel for kernel in _native.linear_a8_kernels() if kernel.bits == 4]
+    lists = (_native.pack_kernels(), of_width, _native.linear_input_kernels())
+    best = [next(kernel.name for kernel in kernels if kernel.runs_here) for kernels in lists]
+    assert chosen(isa) == (_native.isa_of_this_processor(), best)
 
 
 @pytest.mark.parametrize("isa", ["AVX2", "avx1024", "none", "avx2,portable"])
 def test_an_unknown_name_is_an_error_that_lists_the_names(isa: str) -> None:
     done = choose(isa)
     assert done.returncode == 1
-    assert f'LAMELLA_ISA is "{isa}", which is none of portable, avx2;' in done.stderr
+    assert f'LAMELLA_ISA is "{isa}", which is none of {", ".join(NAMES)};' in done.stderr
 
 
-def test_a_set_that_the_processor_lacks_is_an_error() -> None:
-    if "avx2" in _native.isa_of_this_processor():
-        pytest.skip("this processor has every set that LAMELLA_ISA names")
-    done = choose("avx2")
+@pytest.mark.parametrize("isa", sorted(set(NAMES) - set(_native.isa_of_this_processor())))
+def test_a_set_that_the_processor_lacks_is_an_error(isa: str) -> None:
+    done = choose(isa)
     assert done.returncode == 1
-    assert "which this processor lacks" in done.stderr
+    assert f"LAMELLA_ISA is {isa}, which this processor lacks" in done.stderr

@@ -1,0 +1,196 @@
+#include "bind/linear_weight.h"
+
+#include <pybind11/stl.h>
+
+#include <algorithm>
+
+#include "base/formats.h"
+#include "bind/arrays.h"
+#include "kernels/pack/pack.h"
+
+namespace lamella {
+namespace {
+
+namespace py = pybind11;
+
+using OptionalArray = std::optional<py::array>;
+
+std::string shape_text(const Extents& shape) {
+  std::string text = "(";
+  for (std::size_t i = 0; i < shape.size(); ++i) {
+    text += (i == 0 ? "" : ", ") + std::to_string(shape[i]);
+  }
+  return text + (shape.size() == 1 ? ",)" : ")");
+}
+
+Extents shape_of(const py::array& array) {
+  return Extents(array.shape(), array.shape() + array.ndim());
+}
+
+void check_size(const LinearSize& size) {
+  checked_size(size.rows, "rows", 0);
+  checked_size(size.cols, "cols", 0);
+  if (size.bits == 1 || !packs(size.bits)) {
+    throw py::value_error("bits must be 2, 3, 4, 5, 6 or 8, not " + std::to_string(size.bits));
+  }
+  if (size.group == 0 || size.group == 32 || size.group == 64 || size.group == 128) return;
+  throw py::value_error("group must be 32, 64, 128, or 0 for one scale per row, not " +
+                        std::to_string(size.group));
+}
+
+std::size_t grids_of(const LinearSize& size) {
+  if (size.group == 0) return 1;
+  return groups_of(static_cast<std::size_t>(size.cols), static_cast<std::size_t>(size.group));
+}
+
+py::dtype scale_dtype(const LinearSize& size) {
+  return size.group == 0 ? py::dtype::of<float>() : py::dtype("float16");
+}
+
+void check_codes(const py::array& codes, const char* name, int bits) {
+  const auto* data = static_cast<const std::uint8_t*>(codes.data());
+  const auto* end = data + codes.size();
+  const auto* wide = std::find_if(data, end, [bits](unsigned code) { return code >> bits != 0; });
+  if (wide == end) return;
+  throw py::value_error(std::string(name) + " has the code " + std::to_string(*wide) +
+                        ", which does not fit " + std::to_string(bits) + " bits");
+}
+
+// `Bits` has the width of the numbers; a number is not finite where its exponent is all ones.
+template <typename Bits>
+bool all_finite(const py::array& numbers, Bits exponent) {
+  const auto* data = static_cast<const Bits*>(numbers.data());
+  return std::none_of(data, data + numbers.size(),
+                      [exponent](Bits bits) { return (bits & exponent) == exponent; });
+}
+
+void check_scale(const py::array& scale, const LinearSize& size) {
+  const bool finite = size.group == 0 ? all_finite<std::uint32_t>(scale, 0x7f800000u)
+                                      : all_finite<std::uint16_t>(scale, 0x7c00u);
+  if (!finite) throw py::value_error("scale has a value that is infinite or not a number");
+}
+
+py::array empty_array(const py::dtype& dtype, const Extents& shape) {
+  return py::array(dtype, std::vector<py::ssize_t>(shape.begin(), shape.end()));
+}
+
+template <typename Item>
+py::array packed_grids(const py::array& items, std::size_t rows, std::size_t grids) {
+  py::array packed = empty_array(items.dtype(), {strips_of(rows), grids, kStripRows});
+  pack_grids(rows, grids, static_cast<const Item*>(items.data()),
+             static_cast<Item*>(packed.mutable_data()));
+  return packed;
+}
+
+py::array packed_codes(const py::array& codes, std::size_t rows, std::size_t cols, int bits) {
+  py::array tiles =
+      empty_array(codes.dtype(), {strips_of(rows), blocks_of(cols), tile_bytes(bits)});
+  const auto* from = static_cast<const std::uint8_t*>(codes.data());
+  auto* to = static_cast<std::uint8_t*>(tiles.mutable_data());
+  const py::gil_scoped_release unlocked;
+  pack_tiles(rows, cols, bits, from, to);
+  return tiles;
+}
+
+LinearArrays pack_linear(const py::array& codes, const py::array& scale, const OptionalArray& zero,
+                         int bits, std::int64_t group) {
+  check_dimensions(codes, "codes", 2);
+  const LinearSize size{codes.shape(0), codes.shape(1), bits, group};
+  check_size(size);
+  const auto rows = static_cast<std::size_t>(size.rows);
+  const auto cols = static_cast<std::size_t>(size.cols);
+  const std::size_t grids = grids_of(size);
+  const auto bytes = py::dtype::of<std::uint8_t>();
+  check_array(codes, "codes", bytes, {rows, cols});
+  check_codes(codes, "codes", bits);
+  check_array(scale, "scale", scale_dtype(size), {rows, grids});
+  OptionalArray zeros;
+  if (zero) {
+    check_array(*zero, "zero", bytes, {rows, grids});
+    zeros = packed_grids<std::uint8_t>(*zero, rows, grids);
+  }
+  return LinearArrays(size, packed_codes(codes, rows, cols, bits),
+                      group == 0 ? packed_grids<float>(scale, rows, grids)
+                                 : packed_grids<std::uint16_t>(scale, rows, grids),
+                      zeros);
+}
+
+}  // namespace
+
+void check_dimensions(const py::array& array, const char* name, py::ssize_t dimensions) {
+  if (array.ndim() == dimensions) return;
+  throw py::value_error(std::string(name) + " must have " + std::to_string(dimensions) +
+                        " dimensions, but its shape is " + shape_text(shape_of(array)));
+}
+
+void check_array(const py::array& array, const char* name, const py::dtype& dtype,
+                 const Extents& shape) {
+  const std::string who(name);
+  if (!array.dtype().equal(dtype)) {
+    throw py::value_error(who + " must be " + py::str(dtype).cast<std::string>() + ", not " +
+                          py::str(array.dtype()).cast<std::string>());
+  }
+  const Extents given = shape_of(array);
+  if (given != shape) {
+    throw py::value_error(who + " must have the shape " + shape_text(shape) + ", not " +
+                          shape_text(given));
+  }
+  constexpr int kNeeded = py::array::c_style | py::detail::npy_api::NPY_ARRAY_ALIGNED_;
+  if ((array.flags() & kNeeded) != kNeeded) {
+    throw py::value_error(who + " of shape " + shape_text(given) +
+                          " is not contiguous and aligned; copy it");
+  }
+}
+
+LinearArrays::LinearArrays(const LinearSize& size, const py::array& codes, const py::array& scale,
+                           const OptionalArray& zero)
+    : size_(size), codes_(codes), scale_(scale), zero_(zero) {
+  check_size(size);
+  const std::size_t strips = strips_of(static_cast<std::size_t>(size.rows));
+  const std::size_t blocks = blocks_of(static_cast<std::size_t>(size.cols));
+  const Extents grids{strips, grids_of(size), kStripRows};
+  const auto bytes = py::dtype::of<std::uint8_t>();
+  check_array(codes, "codes", bytes, {strips, blocks, tile_bytes(size.bits)});
+  check_array(scale, "scale", scale_dtype(size), grids);
+  check_scale(scale, size);
+  if (!zero) return;
+  check_array(*zero, "zero", bytes, grids);
+  check_codes(*zero, "zero", size.bits);
+}
+
+LinearWeight LinearArrays::view() const {
+  const bool grouped = size_.group != 0;
+  LinearWeight weight{};
+  weight.rows = static_cast<std::size_t>(size_.rows);
+  weight.cols = static_cast<std::size_t>(size_.cols);
+  weight.bits = size_.bits;
+  weight.grids = grids_of(size_);
+  weight.grid_shift = grid_shift_of(static_cast<std::size_t>(size_.group));
+  weight.codes = static_cast<const std::uint8_t*>(codes_.data());
+  weight.half_scale = grouped ? static_cast<const std::uint16_t*>(scale_.data()) : nullptr;
+  weight.row_scale = grouped ? nullptr : static_cast<const float*>(scale_.data());
+  weight.zero = zero_ ? static_cast<const std::uint8_t*>(zero_->data()) : nullptr;
+  return weight;
+}
+
+void bind_linear_weight(py::module_& module) {
+  using py::arg;
+  const auto make = [](std::int64_t rows, std::int64_t cols, int bits, std::int64_t group,
+                       const py::array& codes, const py::array& scale, const OptionalArray& zero) {
+    return LinearArrays({rows, cols, bits, group}, codes, scale, zero);
+  };
+  py::class_<LinearArrays>(module, "LinearWeight")
+      .def(py::init(make), arg("rows"), arg("cols"), arg("bits"), arg("group"), arg("codes"),
+           arg("scale"), arg("zero") = py::none())
+      .def_property_readonly("rows", [](const LinearArrays& self) { return self.size().rows; })
+      .def_property_readonly("cols", [](const LinearArrays& self) { return self.size().cols; })
+      .def_property_readonly("bits", [](const LinearArrays& self) { return self.size().bits; })
+      .def_property_readonly("group", [](const LinearArrays& self) { return self.size().group; })
+      .def_property_readonly("codes", &LinearArrays::codes)
+      .def_property_readonly("scale", &LinearArrays::scale)
+      .def_property_readonly("zero", &LinearArrays::zero);
+  module.def("pack_linear", &pack_linear, arg("codes"), arg("scale"), arg("zero"), arg("bits"),
+             arg("group"));
+}
+
+}  // namespace lamella

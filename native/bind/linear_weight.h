@@ -1,0 +1,57 @@
+// A packed weight of linear_w<bits>a8 as NumPy arrays.
+#pragma once
+
+#include <pybind11/numpy.h>
+#include <pybind11/pybind11.h>
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "kernels/linear_a8/linear_a8.h"
+
+namespace lamella {
+
+using Extents = std::vector<std::size_t>;
+
+// Raises ValueError unless the array has so many dimensions.
+void check_dimensions(const pybind11::array& array, const char* name, pybind11::ssize_t dimensions);
+
+// Raises ValueError unless the array is C-contiguous, aligned, and of this dtype and shape.
+void check_array(const pybind11::array& array, const char* name, const pybind11::dtype& dtype,
+                 const Extents& shape);
+
+// The numbers of a weight; `group` is 0 where a row has one scale.
+struct LinearSize {
+  std::int64_t rows;
+  std::int64_t cols;
+  int bits;
+  std::int64_t group;
+};
+
+// Holds the arrays that a LinearWeight points into; nothing is copied.
+class LinearArrays {
+ public:
+  // Raises ValueError for a size that no format has, and for arrays that do not fit it.
+  LinearArrays(const LinearSize& size, const pybind11::array& codes, const pybind11::array& scale,
+               const std::optional<pybind11::array>& zero);
+
+  const LinearSize& size() const { return size_; }
+  const pybind11::array& codes() const { return codes_; }
+  const pybind11::array& scale() const { return scale_; }
+  const std::optional<pybind11::array>& zero() const { return zero_; }
+
+  // Valid for as long as this object is.
+  LinearWeight view() const;
+
+ private:
+  LinearSize size_;
+  pybind11::array codes_;
+  pybind11::array scale_;
+  std::optional<pybind11::array> zero_;
+};
+
+// Adds LinearWeight and pack_linear().
+void bind_linear_weight(pybind11::module_& module);
+
+}  // namespace lamella

@@ -1,0 +1,43 @@
+// elementwise: functions of each element of one float32 array, or of two of equal shape.
+//
+// To add a kernel, write elementwise_<isa>.cc and one row of kernels.inc. To add an operation,
+// write it once as a function of Value in kernels/math and add one row of operations.inc.
+// Dispatch, binding and tests all read the two tables.
+#pragma once
+
+#include <cstddef>
+
+#include "base/isa.h"
+#include "base/span.h"
+
+namespace lamella {
+
+// Shapes: x, a, b and y (count) float32; y may be an input. Every NaN is written as 0x7fc00000.
+using UnaryFn = void (*)(std::size_t count, const float* x, float* y);
+using BinaryFn = void (*)(std::size_t count, const float* a, const float* b, float* y);
+
+struct ElementwiseCalls {
+#define LAMELLA_UNARY(name) UnaryFn name;
+#define LAMELLA_BINARY(name) BinaryFn name;
+#include "kernels/elementwise/operations.inc"
+#undef LAMELLA_UNARY
+#undef LAMELLA_BINARY
+};
+
+struct ElementwiseKernel {
+  const char* name;  // what tests and benchmarks print
+  IsaSet needs;      // what the host must offer
+  const ElementwiseCalls* calls;
+};
+
+// Every kernel of this build, best first. The last needs nothing.
+Span<ElementwiseKernel> elementwise_kernels();
+
+// The best kernel that `host` can run.
+const ElementwiseKernel& elementwise_select(IsaSet host);
+
+#define LAMELLA_KERNEL(name, needs) extern const ElementwiseCalls name;
+#include "kernels/elementwise/kernels.inc"
+#undef LAMELLA_KERNEL
+
+}  // namespace lamella

@@ -1,0 +1,104 @@
+// linear_w{2,3,4,5,6,8}a8: y[t][r] = sum over c of w[r][c] * x[t][c], plus bias[r], for weights of
+// some bits and activations of 8.
+//
+// With w = scale * (code - zero) and the input of kernels/linear_input, and for each block of 32
+// columns from the first to the last:
+//   dot = sum of code * input code, sum = sum of input codes, both exact;
+//   y = fma(weight scale * input scale, float(dot - zero * sum), y), starting at 0;
+// and then y + bias. Every kernel gives these bits; a NaN is 0x7fc00000.
+//
+// To add a kernel, write linear_a8_<isa>.cc and one row of kernels.inc for each width. Dispatch,
+// binding and tests all read kernels.inc; none of them changes.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "base/isa.h"
+#include "base/span.h"
+#include "base/threads.h"
+#include "kernels/linear_a8/layout.h"
+#include "kernels/linear_input/linear_input.h"
+
+namespace lamella {
+
+// Strips of 8 rows, the unit in which a call may be split between threads.
+constexpr std::size_t strips_of(std::size_t rows) {
+  return rows / kStripRows + (rows % kStripRows != 0);
+}
+
+// A packed weight. Shapes, with blocks = blocks_of(cols): codes (strips, blocks, tile_bytes(bits)),
+// the others (strips, grids, 8); what belongs to no row is 0. Either half_scale (float16 bits) or
+// row_scale is null; with row_scale there is one grid. Where zero is null, the zero points are
+// 2^(bits-1).
+struct LinearWeight {
+  std::size_t rows;
+  std::size_t cols;
+  int bits;
+  std::size_t grids;    // scales of a row
+  unsigned grid_shift;  // block b has the grid b >> grid_shift
+  const std::uint8_t* codes;
+  const std::uint16_t* half_scale;
+  const float* row_scale;
+  const std::uint8_t* zero;
+
+  const std::uint8_t* tile(std::size_t strip, std::size_t block) const {
+    return codes + (strip * blocks_of(cols) + block) * tile_bytes(bits);
+  }
+
+  // The first of the 8 grids of a tile in half_scale, row_scale and zero.
+  std::size_t grid(std::size_t strip, std::size_t block) const {
+    return (strip * grids + (block >> grid_shift)) * kStripRows;
+  }
+};
+
+// The grid_shift of groups of 32, 64 and 128 columns; of whole rows for 0.
+constexpr unsigned grid_shift_of(std::size_t group) {
+  return group == 0 ? 63 : group == 32 ? 0 : group == 64 ? 1 : 2;
+}
+
+// Shapes: bias (rows) or null, y (input.tokens, rows).
+struct LinearCall {
+  const LinearWeight& weight;
+  const LinearInput& input;
+  const float* bias;
+  float* y;
+};
+
+// Writes the outputs of a slice of strips for every token.
+using LinearFn = void (*)(const LinearCall& call, Slice strips);
+
+struct LinearKernel {
+  const char* name;  // what tests and benchmarks print
+  int bits;          // the width of the weights that it takes
+  IsaSet needs;      // what the host must offer
+  LinearFn run;
+};
+
+// Every kernel of this build; those of one width best first, the last of which needs nothing.
+Span<LinearKernel> linear_a8_kernels();
+
+// The best kernel for weights of `bits` that `host` can run. `bits` is one of kWeightBits.
+const LinearKernel& linear_a8_select(int bits, IsaSet host);
+
+#define LAMELLA_KERNEL(name, bits, needs) void name(const LinearCall& call, Slice strips);
+#include "kernels/linear_a8/kernels.inc"
+#undef LAMELLA_KERNEL
+
+// Writes the tiles of a (rows, cols) matrix of codes below 2^bits; what belongs to no row or
+// column is 0. Shape: tiles (strips, blocks, tile_bytes(bits)).
+void pack_tiles(std::size_t rows, std::size_t cols, int bits, const std::uint8_t* codes,
+                std::uint8_t* tiles);
+
+// Writes a (rows, grids) matrix as (strips, grids, 8); what belongs to no row is 0.
+template <typename Item>
+void pack_grids(std::size_t rows, std::size_t grids, const Item* items, Item* packed) {
+  for (std::size_t row = 0; row < strips_of(rows) * kStripRows; ++row) {
+    Item* strip = packed + row / kStripRows * grids * kStripRows + row % kStripRows;
+    for (std::size_t grid = 0; grid < grids; ++grid) {
+      strip[grid * kStripRows] = row < rows ? items[row * grids + grid] : Item(0);
+    }
+  }
+}
+
+}  // namespace lamella

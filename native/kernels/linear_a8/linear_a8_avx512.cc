@@ -1,0 +1,136 @@
+// linear_a8 with AVX-512 and VNNI: two strips side by side, the first in the lower halves.
+#include "kernels/linear_a8/strips.h"
+
+#if LAMELLA_X86
+
+// GCC 12 takes the undefined registers of its own intrinsics for mistakes (its bug 105593).
+#if !defined(__clang__)
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#endif
+
+#include <immintrin.h>
+
+#include <utility>
+
+LAMELLA_TARGET_BEGIN("avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")
+
+namespace lamella {
+namespace {
+
+constexpr std::size_t kTokens = 8;
+constexpr std::size_t kStrips = 2;
+using Sums = __m512;
+
+// One pointer or index for each of the two strips.
+template <typename Item>
+struct Both {
+  Item first;
+  Item last;
+};
+
+LAMELLA_INLINE __m512i load(Both<const std::uint8_t*> tiles, std::size_t byte) {
+  const __m256i first = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(tiles.first + byte));
+  const __m256i last = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(tiles.last + byte));
+  return _mm512_inserti64x4(_mm512_castsi256_si512(first), last, 1);
+}
+
+// The codes of one step, a byte each.
+template <int kBits, std::size_t kStep>
+LAMELLA_INLINE __m512i step_codes(Both<const std::uint8_t*> tiles) {
+  constexpr int kLow = low_width(kBits);
+  constexpr StepPlace kPlace = step_place(kStep, kLow);
+  const __m512i vector = load(tiles, kPlace.byte);
+  if constexpr (kBits == 8) return vector;
+  const __m512i low =
+      _mm512_and_si512(_mm512_srli_epi16(vector, kPlace.shift), _mm512_set1_epi8((1 << kLow) - 1));
+  if constexpr (kLow == kBits) {
+    return low;
+  } else {
+    constexpr int kHigh = kBits - kLow;
+    constexpr StepPlace kNext = step_place(kStep, kHigh);
+    __m512i high = load(tiles, tile_bytes(kLow) + kNext.byte);
+    // One shift moves the bits from their place in the byte to their place in the code.
+    if constexpr (kNext.shift > kLow) {
+      high = _mm512_srli_epi16(high, kNext.shift - kLow);
+    } else {
+      high = _mm512_slli_epi16(high, kLow - kNext.shift);
+    }
+    const __m512i mask = _mm512_set1_epi8(((1 << kHigh) - 1) << kLow);
+    return _mm512_or_si512(low, _mm512_and_si512(high, mask));
+  }
+}
+
+LAMELLA_INLINE __m512 load_scale(const LinearWeight& weight, Both<std::size_t> grid) {
+  if (weight.row_scale != nullptr) {
+    const __m512 first = _mm512_castps256_ps512(_mm256_loadu_ps(weight.row_scale + grid.first));
+    return _mm512_insertf32x8(first, _mm256_loadu_ps(weight.row_scale + grid.last), 1);
+  }
+  const auto* first = reinterpret_cast<const __m128i*>(weight.half_scale + grid.first);
+  const auto* last = reinterpret_cast<const __m128i*>(weight.half_scale + grid.last);
+  return _mm512_cvtph_ps(_mm256_set_m128i(_mm_loadu_si128(last), _mm_loadu_si128(first)));
+}
+
+template <int kBits>
+LAMELLA_INLINE __m512i load_zero(const LinearWeight& weight, Both<std::size_t> grid) {
+  if (weight.zero == nullptr) return _mm512_set1_epi32(1 << (kBits - 1));
+  const auto* first = reinterpret_cast<const __m128i*>(weight.zero + grid.first);
+  const auto* last = reinterpret_cast<const __m128i*>(weight.zero + grid.last);
+  return _mm512_cvtepu8_epi32(_mm_unpacklo_epi64(_mm_loadl_epi64(first), _mm_loadl_epi64(last)));
+}
+
+template <int kBits>
+struct Tile {
+  LAMELLA_INLINE Tile(const LinearWeight& weight, Strips strips, std::size_t block) {
+    const Both<std::size_t> grid{weight.grid(strips.first, block), weight.grid(strips.last, block)};
+    scale = load_scale(weight, grid);
+    zero = load_zero<kBits>(weight, grid);
+    unpack({weight.tile(strips.first, block), weight.tile(strips.last, block)},
+           std::make_index_sequence<kSteps>());
+  }
+
+  template <std::size_t... kStep>
+  LAMELLA_INLINE void unpack(Both<const std::uint8_t*> tiles, std::index_sequence<kStep...>) {
+    ((codes[kStep] = step_codes<kBits, kStep>(tiles)), ...);
+  }
+
+  template <std::size_t... kStep>
+  LAMELLA_INLINE __m512i dot(const std::int8_t* input, std::index_sequence<kStep...>) const {
+    __m512i sum = _mm512_setzero_si512();
+    ((sum = _mm512_dpbusd_epi32(sum, codes[kStep], _mm512_set1_epi32(step_input(input, kStep)))),
+     ...);
+    return sum;
+  }
+
+  LAMELLA_INLINE Sums add(const TokenBlock& token, Sums sums) const {
+    // The upper half of each 32-bit zero point is 0, so that this multiplies only the lower one.
+    const __m512i sum = _mm512_set1_epi16(static_cast<short>(token.sum));
+    const __m512i exact = _mm512_sub_epi32(dot(token.codes, std::make_index_sequence<kSteps>()),
+                                           _mm512_madd_epi16(zero, sum));
+    const __m512 step = _mm512_mul_ps(scale, _mm512_set1_ps(token.scale));
+    return _mm512_fmadd_ps(step, _mm512_cvtepi32_ps(exact), sums);
+  }
+
+  __m512i codes[kSteps];
+  __m512 scale;
+  __m512i zero;
+};
+
+void store(Sums sums, float* rows) { _mm512_storeu_ps(rows, sums); }
+
+#include "kernels/linear_a8/strips.inc"
+
+}  // namespace
+
+void linear_w2a8_avx512(const LinearCall& call, Slice strips) { run<2>(call, strips); }
+void linear_w3a8_avx512(const LinearCall& call, Slice strips) { run<3>(call, strips); }
+void linear_w4a8_avx512(const LinearCall& call, Slice strips) { run<4>(call, strips); }
+void linear_w5a8_avx512(const LinearCall& call, Slice strips) { run<5>(call, strips); }
+void linear_w6a8_avx512(const LinearCall& call, Slice strips) { run<6>(call, strips); }
+void linear_w8a8_avx512(const LinearCall& call, Slice strips) { run<8>(call, strips); }
+
+}  // namespace lamella
+
+LAMELLA_TARGET_END
+
+#endif  // LAMELLA_X86

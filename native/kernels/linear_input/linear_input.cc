@@ -1,0 +1,22 @@
+#include "kernels/linear_input/linear_input.h"
+
+namespace lamella {
+namespace {
+
+constexpr LinearInputKernel kKernels[] = {
+#define LAMELLA_KERNEL(name, needs) {#name, needs, &name},
+#include "kernels/linear_input/kernels.inc"
+#undef LAMELLA_KERNEL
+};
+
+}  // namespace
+
+Span<LinearInputKernel> linear_input_kernels() { return kKernels; }
+
+const LinearInputKernel& linear_input_select(IsaSet host) {
+  const LinearInputKernel* kernel = kKernels;
+  while (!runs_on(kernel->needs, host)) ++kernel;
+  return *kernel;
+}
+
+}  // namespace lamella

@@ -1,0 +1,22 @@
+#include "kernels/rmsnorm/rmsnorm.h"
+
+namespace lamella {
+namespace {
+
+constexpr RmsnormKernel kKernels[] = {
+#define LAMELLA_KERNEL(name, needs) {#name, needs, &name},
+#include "kernels/rmsnorm/kernels.inc"
+#undef LAMELLA_KERNEL
+};
+
+}  // namespace
+
+Span<RmsnormKernel> rmsnorm_kernels() { return kKernels; }
+
+const RmsnormKernel& rmsnorm_select(IsaSet host) {
+  const RmsnormKernel* kernel = kKernels;
+  while (!runs_on(kernel->needs, host)) ++kernel;
+  return *kernel;
+}
+
+}  // namespace lamella

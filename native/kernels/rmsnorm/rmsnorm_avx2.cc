@@ -1,0 +1,35 @@
+// rmsnorm with AVX2: rmsnorm_vector.h on the registers of this instruction set.
+#include "kernels/rmsnorm/rmsnorm.h"
+
+#if LAMELLA_X86
+
+#include <immintrin.h>
+
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+
+#include "kernels/math/shift.h"
+#include "kernels/math/tree.h"
+
+LAMELLA_TARGET_BEGIN("avx2,fma")
+
+namespace lamella {
+namespace {
+
+#include "kernels/math/value_avx2.h"
+// What follows is the same for every Value.
+#include "kernels/rmsnorm/rmsnorm_vector.h"
+
+}  // namespace
+
+void rmsnorm_avx2(std::size_t rows, std::size_t cols, const float* x, RmsnormParameters parameters,
+                  float* y) {
+  run(rows, cols, x, parameters, y);
+}
+
+}  // namespace lamella
+
+LAMELLA_TARGET_END
+
+#endif  // LAMELLA_X86

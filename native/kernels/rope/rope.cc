@@ -1,0 +1,22 @@
+#include "kernels/rope/rope.h"
+
+namespace lamella {
+namespace {
+
+constexpr RopeKernel kKernels[] = {
+#define LAMELLA_KERNEL(name, needs) {#name, needs, &name},
+#include "kernels/rope/kernels.inc"
+#undef LAMELLA_KERNEL
+};
+
+}  // namespace
+
+Span<RopeKernel> rope_kernels() { return kKernels; }
+
+const RopeKernel& rope_select(IsaSet host) {
+  const RopeKernel* kernel = kKernels;
+  while (!runs_on(kernel->needs, host)) ++kernel;
+  return *kernel;
+}
+
+}  // namespace lamella

@@ -1,0 +1,92 @@
+// Packs weights and runs the selected linear_a8 kernel on cases from a file; writes the tiles and
+// the outputs to stdout, so that another build, or another processor, can be compared with NumPy.
+//
+// A case is seven 32-bit numbers (rows, cols, bits, group, tokens, whether zero points and whether
+// a bias follow), then codes, scale, zero, x and bias. Every buffer has its exact size, so that a
+// sanitizer sees a step too far.
+#include <cstdint>
+#include <cstdio>
+#include <fstream>
+#include <iostream>
+#include <vector>
+
+#include "base/isa.h"
+#include "kernels/linear_a8/linear_a8.h"
+#include "kernels/pack/pack.h"
+
+namespace {
+
+template <typename Item>
+std::vector<Item> read(std::istream& in, std::size_t size) {
+  std::vector<Item> items(size);
+  in.read(reinterpret_cast<char*>(items.data()), static_cast<std::streamsize>(size * sizeof(Item)));
+  return items;
+}
+
+template <typename Item>
+void write(const std::vector<Item>& items) {
+  std::cout.write(reinterpret_cast<const char*>(items.data()),
+                  static_cast<std::streamsize>(items.size() * sizeof(Item)));
+}
+
+template <typename Item>
+std::vector<Item> read_grids(std::istream& in, std::size_t rows, std::size_t grids) {
+  const auto items = read<Item>(in, rows * grids);
+  std::vector<Item> packed(lamella::strips_of(rows) * grids * lamella::kStripRows);
+  lamella::pack_grids(rows, grids, items.data(), packed.data());
+  return packed;
+}
+
+void answer(const std::vector<std::uint32_t>& head, lamella::IsaSet allowed, std::istream& in) {
+  const std::size_t rows = head[0], cols = head[1], group = head[3], tokens = head[4];
+  const int bits = static_cast<int>(head[2]);
+  const std::size_t grids = group == 0 ? 1 : lamella::groups_of(cols, group);
+  const std::size_t blocks = lamella::blocks_of(cols);
+  const auto codes = read<std::uint8_t>(in, rows * cols);
+  const auto half_scale = read_grids<std::uint16_t>(in, rows, group == 0 ? 0 : grids);
+  const auto row_scale = read_grids<float>(in, rows, group == 0 ? 1 : 0);
+  const auto zero = read_grids<std::uint8_t>(in, rows, head[5] == 0 ? 0 : grids);
+  const auto x = read<float>(in, tokens * cols);
+  const auto bias = read<float>(in, head[6] == 0 ? 0 : rows);
+
+  std::vector<std::uint8_t> tiles(lamella::strips_of(rows) * blocks * lamella::tile_bytes(bits));
+  lamella::pack_tiles(rows, cols, bits, codes.data(), tiles.data());
+  write(tiles);
+  const lamella::LinearWeight weight{rows,
+                                     cols,
+                                     bits,
+                                     grids,
+                                     lamella::grid_shift_of(group),
+                                     tiles.data(),
+                                     group == 0 ? nullptr : half_scale.data(),
+                                     group == 0 ? row_scale.data() : nullptr,
+                                     head[5] == 0 ? nullptr : zero.data()};
+  std::vector<std::int8_t> inputs(tokens * lamella::token_bytes(cols));
+  std::vector<float> scale(tokens * blocks);
+  std::vector<std::int32_t> sum(tokens * blocks);
+  const lamella::LinearInput input{tokens, cols, inputs.data(), scale.data(), sum.data()};
+  const auto& quantize = lamella::linear_input_select(allowed);
+  quantize.run(x.data(), input, {0, tokens});
+  std::vector<float> y(tokens * rows);
+  const auto& kernel = lamella::linear_a8_select(bits, allowed);
+  std::fprintf(stderr, "%s %s\n", quantize.name, kernel.name);
+  const lamella::LinearCall call{weight, input, head[6] == 0 ? nullptr : bias.data(), y.data()};
+  kernel.run(call, {0, lamella::strips_of(rows)});
+  write(y);
+}
+
+}  // namespace
+
+int main(int count, char** arguments) {
+  lamella::IsaSet allowed = lamella::isa::kNone;
+  const lamella::Status status = lamella::allowed_isa(&allowed);
+  if (count != 2 || !status.ok()) {
+    std::fprintf(stderr, "usage: probe_linear CASES; %s\n", status.sentence().c_str());
+    return 2;
+  }
+  std::ifstream in(arguments[1], std::ios::binary);
+  while (in.peek() != std::char_traits<char>::eof()) {
+    answer(read<std::uint32_t>(in, 7), allowed, in);
+  }
+  return 0;
+}

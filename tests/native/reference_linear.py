@@ -1,0 +1,127 @@
+"""The contract of native/kernels/linear_a8 and linear_input with whole numpy arrays.
+
+Every float32 operation is rounded once, as on a processor. Shapes, with blocks = ceil(cols / 32):
+codes (rows, cols) uint8, scale and zero (rows, groups), x (tokens, cols) float32.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Bytes = npt.NDArray[np.uint8]
+Ints = npt.NDArray[np.int64]
+Real = npt.NDArray[np.float32]
+Wide = npt.NDArray[np.float64]
+
+STRIP, BLOCK = 8, 32
+# Widths of the low and the high part of a code.
+PLANES = {2: (2,), 3: (2, 1), 4: (4,), 5: (4, 1), 6: (4, 2), 8: (8,)}
+
+
+@dataclass(frozen=True, slots=True)
+class Weight:
+    """A weight before packing; `zero` is None where every zero point is 2^(bits-1).
+
+    `scale` is float16 with groups of `group` columns, or float32 with one column and `group` 0.
+    """
+
+    bits: int
+    group: int
+    codes: Bytes
+    scale: npt.NDArray[np.float16] | npt.NDArray[np.float32]
+    zero: Bytes | None
+
+    def zeros(self) -> Ints:
+        """Returns the (rows, groups) zero points."""
+        if self.zero is None:
+            return np.full(self.scale.shape, 1 << (self.bits - 1))
+        return self.zero.astype(np.int64)
+
+    def decode(self) -> Wide:
+        """Returns the (rows, cols) real weights, in float64 and exact."""
+        cols = self.codes.shape[1]
+        scale = np.repeat(self.scale.astype(np.float64), self.group or cols, axis=1)[:, :cols]
+        zero = np.repeat(self.zeros(), self.group or cols, axis=1)[:, :cols]
+        return scale * (self.codes.astype(np.float64) - zero)
+
+
+def pack(codes: Bytes, bits: int) -> Bytes:
+    """Returns the tiles, (strips, blocks, 32 * bits) bytes."""
+    rows, cols = codes.shape
+    padded = np.pad(codes, ((0, -rows % STRIP), (0, -cols % BLOCK)))
+    steps = padded.reshape(-(-rows // STRIP), STRIP, -(-cols // BLOCK), 8, 4)
+    steps = steps.transpose(0, 2, 3, 1, 4)
+    planes, shift = [], 0
+    for width in PLANES[bits]:
+        parts = steps >> shift & ((1 << width) - 1)
+        parts = parts.reshape(*steps.shape[:2], width, 8 // width, STRIP * 4)
+        places = np.arange(0, 8, width).reshape(-1, 1)
+        planes.append((parts.astype(np.uint16) << places).sum(axis=3).astype(np.uint8))
+        shift += width
+    tiles = np.concatenate(planes, axis=2)
+    return tiles.reshape(*tiles.shape[:2], 32 * bits)
+
+
+def pack_grids(grids: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
+    """Returns (strips, groups, 8)."""
+    padded = np.pad(grids, ((0, -len(grids) % STRIP), (0, 0)))
+    strips = padded.reshape(len(padded) // STRIP, STRIP, grids.shape[1])
+    return np.ascontiguousarray(strips.transpose(0, 2, 1))
+
+
+def quantize(x: Real) -> tuple[Ints, Real]:
+    """Returns codes (tokens, blocks, 32), 0 after the last column, and scale (tokens, blocks)."""
+    tokens, cols = x.shape
+    blocks = -(-cols // BLOCK)
+    padded = np.pad(x, ((0, 0), (0, -cols % BLOCK))).reshape(tokens, blocks, BLOCK)
+    usable = np.isfinite(padded).all(axis=2)
+    finite = np.where(np.expand_dims(usable, 2), padded, np.float32(0))
+    largest = np.abs(finite).max(axis=2, initial=0)
+    empty = largest < np.float32(2.0**-120)
+    divisor = np.where(empty, np.float32(1), largest)
+    inverse = np.where(empty, np.float32(0), np.float32(127) / divisor)
+    codes = np.rint(finite * inverse[..., None]).astype(np.int64)
+    scale = np.where(empty, np.float32(0), largest / np.float32(127))
+    return codes, np.where(usable, scale, np.float32(np.nan))
+
+
+def fma(a: Real, b: Real, c: Real) -> Real:
+    """Returns a * b + c, rounded once to float32; a * b must be exact in float64, as it always is.
+
+    The sum is rounded to odd in float64, which makes the second rounding harmless: Boldo and
+    Melquiond 2008, "Emulation of FMA and correctly rounded sums", theorem 3.
+    """
+    product, addend = a.astype(np.float64) * b.astype(np.float64), c.astype(np.float64)
+    with np.errstate(over="ignore", invalid="ignore"):
+        total = product + addend
+        part = total - addend
+        error = (product - part) + (addend - (total - part))
+        bits = total.view(np.int64)
+        away = np.where((error > 0) == (total > 0), 1, -1)
+        inexact = np.isfinite(error) & (error != 0)
+        odd = np.where(inexact & (bits & 1 == 0), bits + away, bits)
+        rounded: Real = odd.view(np.float64).astype(np.float32)
+    return rounded
+
+
+def linear(weight: Weight, x: Real, bias: Real | None = None) -> Real:
+    """Returns (tokens, rows)."""
+    rows, cols = weight.codes.shape
+    inputs, input_scale = quantize(x)
+    per_group = weight.scale.astype(np.float32)
+    codes = np.pad(weight.codes, ((0, 0), (0, -cols % BLOCK))).astype(np.int64)
+    y = np.zeros((len(x), rows), np.float32)
+    for block in range(-(-cols // BLOCK)):
+        grid = block * BLOCK // weight.group if weight.group else 0
+        part = inputs[:, block]
+        dot = part @ codes[:, block * BLOCK : (block + 1) * BLOCK].T
+        dot -= part.sum(axis=1)[:, None] * weight.zeros()[:, grid]
+        with np.errstate(under="ignore", over="ignore", invalid="ignore"):
+            step = input_scale[:, block, None] * per_group[None, :, grid]
+            y = fma(step, dot.astype(np.float32), y)
+    if bias is not None:
+        y = y + bias
+    return np.where(np.isnan(y), np.float32(np.nan), y)

@@ -1,0 +1,149 @@
+"""Mirrors native/kernels/elementwise: every row of kernels.inc, every row of operations.inc."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from scipy import special
+
+from lamella import _native
+from native import reference_float as reference
+
+Wide = npt.NDArray[np.float64]
+
+UNARY = ("exp", "sigmoid", "tanh", "erf", "relu", "relu6", "gelu", "gelu_tanh", "silu")
+BINARY: dict[str, Callable[[reference.Float, reference.Float], reference.Float]] = {
+    "add": np.add,
+    "mul": np.multiply,
+    "swiglu": reference.swiglu,
+}
+
+
+@pytest.fixture(params=_native.elementwise_kernels(), ids=lambda kernel: kernel.name)
+def kernel(request: pytest.FixtureRequest) -> _native.ElementwiseKernel:
+    chosen: _native.ElementwiseKernel = request.param
+    if not chosen.runs_here:
+        pytest.skip("the host lacks this instruction set")
+    return chosen
+
+
+def expected_bits(
+    compute: Callable[..., reference.Float], *arrays: reference.Float
+) -> reference.Bits:
+    with np.errstate(all="ignore"):
+        values = compute(*arrays)
+    return reference.bits(np.where(np.isnan(values), np.float32(np.nan), values))
+
+
+@pytest.mark.parametrize("name", UNARY)
+def test_one_array_gives_the_bits_of_the_reference(
+    kernel: _native.ElementwiseKernel, name: str
+) -> None:
+    for length in (0, *reference.LENGTHS):
+        x = reference.draw(length, length) if length % 2 else reference.draw_bits(length, length)
+        expected = expected_bits(getattr(reference, name), x)
+        np.testing.assert_array_equal(
+            reference.bits(getattr(kernel, name)(x)), expected, f"{length}"
+        )
+
+
+@pytest.mark.parametrize("name", UNARY)
+def test_extremes_give_the_bits_of_the_reference(
+    kernel: _native.ElementwiseKernel, name: str
+) -> None:
+    expected = expected_bits(getattr(reference, name), reference.EXTREMES)
+    np.testing.assert_array_equal(
+        reference.bits(getattr(kernel, name)(reference.EXTREMES)), expected
+    )
+
+
+@pytest.mark.parametrize("name", BINARY)
+def test_two_arrays_give_the_bits_of_the_reference(
+    kernel: _native.ElementwiseKernel, name: str
+) -> None:
+    for length in (0, *reference.LENGTHS):
+        fill = reference.draw if length % 2 else reference.draw_bits
+        a, b = fill(length, length), fill(length + 7, length)
+        expected = expected_bits(BINARY[name], a, b)
+        np.testing.assert_array_equal(
+            reference.bits(getattr(kernel, name)(a, b)), expected, f"{length}"
+        )
+
+
+@pytest.mark.parametrize("name", BINARY)
+def test_every_pair_of_extremes_gives_the_bits_of_the_reference(
+    kernel: _native.ElementwiseKernel, name: str
+) -> None:
+    a, b = (
+        np.ascontiguousarray(grid) for grid in np.meshgrid(reference.EXTREMES, reference.EXTREMES)
+    )
+    expected = expected_bits(BINARY[name], a, b)
+    np.testing.assert_array_equal(reference.bits(getattr(kernel, name)(a, b)), expected)
+
+
+def wide_gelu_tanh(x: Wide) -> Wide:
+    both_sides: Wide = 1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3))
+    return x / 2 * both_sides
+
+
+def test_activations_are_near_float64(kernel: _native.ElementwiseKernel) -> None:
+    x = np.concatenate([reference.draw(0, 20_000), reference.draw(1, 20_000, scale=30.0)])
+    wide, size = x.astype(np.float64), np.abs(x.astype(np.float64))
+    # The inner function is off by at most 1.5 units of 1.0 and the effect of its rounded
+    # argument, at most 2 units (v * tanh'(v) is below 0.45, v * erf'(v) below 0.49); half of x
+    # multiplies it, and one rounding follows.
+    for name, exact in (("gelu", special.ndtr(wide) * wide), ("gelu_tanh", wide_gelu_tanh(wide))):
+        error = np.abs(getattr(kernel, name)(x) - exact)
+        assert (error <= (size * 1.75 + np.abs(exact)) * reference.UNIT + reference.TINY).all(), (
+            name
+        )
+    # 2.5 places of sigmoid are 5 units; sigmoid may be a denormal.
+    exact = wide * special.expit(wide)
+    error = np.abs(kernel.silu(x) - exact)
+    assert (error <= 6.01 * reference.UNIT * np.abs(exact) + (size + 1) * reference.TINY).all()
+
+
+@pytest.mark.parametrize("name", ["relu", "relu6", "gelu", "gelu_tanh", "silu"])
+def test_activations_end_at_zero_below(kernel: _native.ElementwiseKernel, name: str) -> None:
+    x = np.array([-np.inf, -3e38, -1e4, -200], np.float32)
+    assert getattr(kernel, name)(x).tolist() == [0, 0, 0, 0]
+    assert getattr(kernel, name)(np.array([np.inf], np.float32))[0] == (
+        6 if name == "relu6" else np.inf
+    )
+
+
+@pytest.mark.parametrize("shape", [(), (3, 0), (2, 3, 5), (0, 4)])
+def test_any_shape_is_kept(kernel: _native.ElementwiseKernel, shape: tuple[int, ...]) -> None:
+    x = np.full(shape, 1.5, np.float32)
+    np.testing.assert_array_equal(kernel.relu(x), x, strict=True)
+    np.testing.assert_array_equal(kernel.add(x, x), x + x, strict=True)
+
+
+def test_kernels_run_while_other_threads_do(kernel: _native.ElementwiseKernel) -> None:
+    x = reference.draw(0, 64, 1024)
+    expected = kernel.gelu(x)
+    with ThreadPoolExecutor(2) as pool:
+        results = list(pool.map(lambda _: kernel.gelu(x), range(8)))
+    assert all(
+        np.array_equal(reference.bits(result), reference.bits(expected)) for result in results
+    )
+
+
+def test_arrays_of_another_kind_are_refused(kernel: _native.ElementwiseKernel) -> None:
+    x = reference.draw(0, 4, 6)
+    with pytest.raises(ValueError, match="x must be float32, not float64; convert it"):
+        kernel.relu(x.astype(np.float64))
+    with pytest.raises(ValueError, match="x must be float32, not >f4"):
+        kernel.relu(x.astype(">f4"))
+    with pytest.raises(ValueError, match=r"x of shape \(6, 4\) is not contiguous"):
+        kernel.relu(x.T)
+    with pytest.raises(ValueError, match=r"x of shape \(4,\) is not contiguous or not aligned"):
+        kernel.relu(np.zeros(17, np.uint8)[1:].view(np.float32))
+    with pytest.raises(ValueError, match=r"b must have the shape \(4, 6\), not \(6, 4\)"):
+        kernel.add(x, x.reshape(6, 4))
+    with pytest.raises(TypeError):
+        kernel.relu([1.0])  # type: ignore[arg-type]

@@ -1,0 +1,117 @@
+"""Other builds of the float kernels give the bits of the portable kernels of this one.
+
+A small program (float_probe.cc) is built for arm64 and run under qemu, and built for the host with
+the sanitizers, which see reads and writes outside the arrays.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lamella import _native
+from native import reference_float as reference
+
+NATIVE = Path(__file__).resolve().parents[2] / "native"
+OPERATIONS = ("elementwise", "softmax", "rmsnorm", "layernorm", "rope")
+# The contract forbids the compiler to fuse a product and a sum by itself.
+FLAGS = ("-std=c++17", "-O2", "-Wall", "-Wextra", "-Werror", "-ffp-contract=off", f"-I{NATIVE}")
+UNARY = ("exp", "sigmoid", "tanh", "erf", "relu", "relu6", "gelu", "gelu_tanh", "silu")
+BINARY = ("add", "mul", "swiglu")
+# rows, cols, heads, half
+SHAPES = [(3, 1, 1, 1), (4, 15, 2, 8), (5, 16, 1, 15), (3, 17, 3, 16), (2, 33, 2, 17)]
+SHAPES += [(6, 64, 1, 32), (3, 100, 2, 40), (2, 576, 1, 64), (0, 5, 1, 1), (2, 0, 0, 0)]
+
+
+def build(compiler: str, folder: Path, *flags: str) -> Path:
+    if shutil.which(compiler) is None:
+        pytest.skip(f"{compiler} is not installed")
+    program = folder / "float_probe"
+    sources = list(NATIVE.glob("base/*.cc"))
+    sources += [path for name in OPERATIONS for path in NATIVE.glob(f"kernels/{name}/*.cc")]
+    probe = Path(__file__).with_name("float_probe.cc")
+    subprocess.run(
+        [compiler, *FLAGS, *flags, *sources, probe, "-pthread", "-o", program], check=True
+    )
+    return program
+
+
+def answers(
+    a: reference.Float, b: reference.Float, weight: reference.Float, bias: reference.Float
+) -> Iterator[reference.Float]:
+    """Yields what the portable kernels give for the (rows, cols) arrays."""
+    elementwise = _native.elementwise_kernels()[-1]
+    for name in UNARY:
+        yield getattr(elementwise, name)(a)
+    for name in BINARY:
+        yield getattr(elementwise, name)(a, b)
+    eps = float(np.float32(1e-5))
+    yield _native.softmax_kernels()[-1].run(a)
+    yield _native.rmsnorm_kernels()[-1].run(a, weight, eps)
+    yield _native.layernorm_kernels()[-1].run(a, weight, bias, eps)
+
+
+def case(seed: int, shape: tuple[int, int, int, int], *, wild: bool) -> tuple[bytes, bytes]:
+    """Returns what the probe reads and what it must answer."""
+    rows, cols, heads, half = shape
+    fill = reference.draw_bits if wild else reference.draw
+    arrays = [
+        fill(seed, rows, cols),
+        fill(seed + 1, rows, cols),
+        fill(seed, cols),
+        reference.draw(3, cols),
+    ]
+    # One row of extremes among ordinary ones; the others still have a softmax.
+    if rows > 2:
+        arrays[0][1] = np.resize(reference.EXTREMES, cols)
+    turned = [
+        fill(seed, rows, heads, 2 * half),
+        fill(seed, rows, half),
+        reference.draw(5, rows, half),
+    ]
+    position = np.arange(rows, dtype=np.int32)[::-1].copy()
+    rope = _native.rope_kernels()[-1].run(turned[0], turned[1], turned[2], position)
+    expected = [*answers(*arrays), rope]
+    head = np.array(shape, "<u4").tobytes()
+    asked = b"".join(array.tobytes() for array in (*arrays, *turned, position))
+    return head + asked, b"".join(2 * array.tobytes() for array in expected)
+
+
+def check(command: list[str | Path], isa: str, folder: Path) -> None:
+    cases = [case(7 * i, shape, wild=i % 2 == 1) for i, shape in enumerate(2 * SHAPES)]
+    cases += [case(7 * i, shape, wild=i % 2 == 0) for i, shape in enumerate(2 * SHAPES)]
+    path = folder / "cases"
+    path.write_bytes(b"".join(asked for asked, _ in cases))
+    environment = {**os.environ, "LAMELLA_ISA": isa}
+    done = subprocess.run([*command, path], env=environment, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr.decode()
+    # A set without kernels of its own runs those of the set that it extends.
+    own = "avx2" if isa.startswith("avx") else isa
+    assert done.stderr.decode().split() == [f"{name}_{own}" for name in OPERATIONS]
+    given = np.frombuffer(done.stdout, np.uint32)
+    wanted = np.frombuffer(b"".join(expected for _, expected in cases), np.uint32)
+    np.testing.assert_array_equal(given, wanted)
+
+
+@pytest.mark.arm
+def test_arm64_gives_the_same_bits_under_qemu(tmp_path: Path) -> None:
+    if shutil.which("qemu-aarch64") is None:
+        pytest.skip("qemu-aarch64 is not installed")
+    program = build("aarch64-linux-gnu-g++", tmp_path, "-static")
+    for processor in ("max", "cortex-a72", "neoverse-n1"):
+        check(["qemu-aarch64", "-cpu", processor, program], "neon", tmp_path)
+    check(["qemu-aarch64", program], "portable", tmp_path)
+
+
+@pytest.mark.parametrize("compiler", ["g++", "clang++"])
+def test_sanitizers_find_nothing_in_any_kernel(compiler: str, tmp_path: Path) -> None:
+    flags = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+    program = build(compiler, tmp_path, *flags)
+    for isa in _native.isa_of_this_processor():
+        check([program], isa, tmp_path)

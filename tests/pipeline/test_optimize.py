@@ -326,3 +326,14 @@ def test_the_command_is_a_module_too(finished: Path) -> None:
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("ok: ")
+
+
+def test_a_refused_budget_leaves_what_stood_in_the_folder(
+    lamella: CommandLine, specs: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "model.lamella").write_bytes(b"an earlier result")
+    options = ("--recipe", "w8", "--points", 0, "--max-size", "1kB")
+    done = lamella("optimize", specs / "tiny.py", "-o", tmp_path, *options)
+    assert done.code == 6, done.err
+    assert (tmp_path / "model.lamella").read_bytes() == b"an earlier result"
+    assert not (tmp_path / "plan.yaml").exists()

@@ -11,8 +11,6 @@ for uint8 by int8 and 0.84 ms for uint8 by uint8.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import onnx_ir
 
@@ -20,44 +18,10 @@ from lamella.graph.passes.builder import Builder
 from lamella.graph.passes.dequantize import as_float
 from lamella.graph.passes.label import LAYER
 from lamella.graph.passes.packed import Packed
+from lamella.graph.passes.round_values import quantized_tokens
 from lamella.targets.onnx.static_int8 import signed_weight
 
-TOP = np.float32(127)
 OFFSET = np.uint8(128)
-
-# A token of zeros has no span; its codes are 0 whatever the scale, as long as it is not 0.
-SMALLEST = np.finfo(np.float32).tiny
-
-
-@dataclass(frozen=True, slots=True)
-class Tokens:
-    """A tensor on its per-token grids: codes, and `scale` with a last axis of 1.
-
-    `codes` are whole float32 numbers from -127 to 127.
-    """
-
-    codes: onnx_ir.Value
-    scale: onnx_ir.Value
-
-
-def quantized_tokens(builder: Builder, value: onnx_ir.Value) -> Tokens:
-    """Returns a value on its per-token grids; layers that read the same value share them."""
-    keys = ("token codes", value), ("token scale", value)
-    codes, scale = builder.once(keys[0]), builder.once(keys[1])
-    if codes is None or scale is None:
-        axis = builder.constant(np.array([-1], np.int64))
-        peak = builder.add("ReduceMax", builder.add("Abs", value), axis, keepdims=1)
-        step = builder.add("Div", peak, builder.constant(TOP))
-        scale = builder.keep(keys[1], builder.add("Max", step, builder.constant(SMALLEST)))
-        codes = builder.keep(keys[0], builder.add("Round", builder.add("Div", value, scale)))
-    return Tokens(codes, scale)
-
-
-def rounded_tokens(builder: Builder, value: onnx_ir.Value) -> onnx_ir.Value:
-    """Returns a float value rounded to its per-token grids, for layers that compute in float."""
-    key = ("rounded tokens", value)
-    tokens = quantized_tokens(builder, value)
-    return builder.once(key) or builder.keep(key, builder.add("Mul", tokens.codes, tokens.scale))
 
 
 def lower_dynamic(builder: Builder, node: onnx_ir.Node, packed: Packed) -> onnx_ir.Value:

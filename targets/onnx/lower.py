@@ -34,13 +34,14 @@ from lamella.graph.passes.fuse_pad import fuse_pads
 from lamella.graph.passes.label import LAYER
 from lamella.graph.passes.packed import Packed, pack
 from lamella.graph.passes.redundant_clip import remove_redundant_clips
+from lamella.graph.passes.round_values import rounded, rounded_tokens
 from lamella.graph.passes.shorten import shorten
 from lamella.grids import Quantized
 from lamella.targets.onnx import capabilities, fused, saturation
 from lamella.targets.onnx.capabilities import Form
-from lamella.targets.onnx.dynamic_int8 import lower_dynamic, rounded_tokens
+from lamella.targets.onnx.dynamic_int8 import lower_dynamic
 from lamella.targets.onnx.runner import PROGRAM
-from lamella.targets.onnx.static_int8 import lower_static, rounded
+from lamella.targets.onnx.static_int8 import lower_static
 from lamella.targets.onnx.weight_only import gather_blocks, matmul_nbits
 from lamella.targets.simulation import without_simulation
 from lamella.targets.target import Capability, Lowered
@@ -177,7 +178,7 @@ class _Lowering:
     def _round_static(self, builder: Builder, node: onnx_ir.Node) -> None:
         grid, source = self._compressed(node).input, node.inputs[0]
         if grid is not None and source is not None and node.op_type != "Gather":
-            node.replace_input_with(0, rounded(builder, source, grid))
+            node.replace_input_with(0, rounded(builder, source, grid.scale, grid.zero))
 
     def _lower(self, builder: Builder, node: onnx_ir.Node, layer: Layer) -> None:
         compressed, format = self._compressed(node), self._format(layer.id)
@@ -196,9 +197,8 @@ class _Lowering:
             assert compressed.input is not None
             self._note_integer(layer.id, lower_static(builder, node, weight, compressed.input))
         elif form == "dynamic":
-            self._note_integer(
-                layer.id, lower_dynamic(builder, node, self._packed(layer.id, weight))
-            )
+            packed = self._packed(layer.id, weight)
+            self._note_integer(layer.id, lower_dynamic(builder, node, packed))
         else:
             source = node.inputs[0]
             if format.activation == "dynamic" and source is not None:

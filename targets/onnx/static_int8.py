@@ -55,18 +55,6 @@ class _Operands:
     layer: str
 
 
-def rounded(builder: Builder, value: onnx_ir.Value, grid: ActivationGrid) -> onnx_ir.Value:
-    """Returns a value rounded to an 8-bit grid; equal (value, grid) share their nodes."""
-    key = ("rounded", value, grid)
-    built = builder.once(key)
-    if built is not None:
-        return built
-    scale = builder.constant(np.float32(grid.scale))
-    zero = builder.constant(np.uint8(grid.zero))
-    codes = builder.add("QuantizeLinear", value, scale, zero)
-    return builder.keep(key, builder.add("DequantizeLinear", codes, scale, zero))
-
-
 def lower_static(
     builder: Builder, node: onnx_ir.Node, weight: Quantized, grid: ActivationGrid
 ) -> onnx_ir.Value:

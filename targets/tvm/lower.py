@@ -19,7 +19,7 @@ from lamella import formats
 from lamella.errors import LoweringError
 from lamella.formats import GROUPS, WEIGHT_BITS, Activation, Format
 from lamella.frontend.layers import Kind, Layer
-from lamella.frontend.model import Compressed, Model
+from lamella.frontend.model import ActivationGrid, Compressed, Model
 from lamella.graph.export import export_onnx
 from lamella.graph.passes.builder import Builder
 from lamella.graph.passes.dequantize import (
@@ -32,11 +32,11 @@ from lamella.graph.passes.dequantize import (
 )
 from lamella.graph.passes.label import LAYER
 from lamella.graph.passes.packed import pack
+from lamella.graph.passes.round_values import rounded, rounded_tokens
 from lamella.graph.passes.shorten import shorten
 from lamella.targets.simulation import without_simulation
 from lamella.targets.target import Capability, Lowered
 from lamella.targets.tvm import importer, program
-from lamella.targets.tvm.activations import round_input
 from lamella.targets.tvm.build import MACHINES, Triple, compile_library
 from lamella.targets.tvm.program import Description, Port
 
@@ -137,6 +137,20 @@ def _packed_formats() -> tuple[Format, ...]:
     return (formats.F16, *integers)
 
 
+def _round_input(builder: Builder, node: onnx_ir.Node, grid: ActivationGrid | None) -> None:
+    """Makes a node read its input on a static grid, or per token; it still computes in float32.
+
+    The first form of this target has no integer kernels.
+    """
+    source = node.inputs[0]
+    assert source is not None
+    if grid is None:
+        value = rounded_tokens(builder, source)
+    else:
+        value = rounded(builder, source, grid.scale, grid.zero)
+    node.replace_input_with(0, value)
+
+
 def _express_formats(model: Model, graph: onnx_ir.Model) -> dict[str, int]:
     """Makes every labelled node read its stored weight; returns the bytes of each layer's."""
     builder = Builder(graph)
@@ -148,7 +162,7 @@ def _express_formats(model: Model, graph: onnx_ir.Model) -> dict[str, int]:
         format = formats.parse(compressed.format)
         _check(layer_id, format, compressed)
         if format.activation != "float":
-            round_input(builder, node, compressed.input)
+            _round_input(builder, node, compressed.input)
         if format.is_float:
             nbytes.setdefault(layer_id, _store_float(builder, node, layer_id, format))
             continue

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 import typer
@@ -32,6 +33,9 @@ for module in (whole, stages, artifacts):
 
 def main() -> None:
     """Runs the command line; `EXIT_CODES` says what it exits with."""
+    # Threads that wait by spinning make a run several times slower where others use the machine.
+    # OpenMP reads this when torch is loaded, which the verbs do.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         app()
     except LamellaError as error:

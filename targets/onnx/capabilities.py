@@ -4,8 +4,9 @@ Measured with onnxruntime 1.32 on AVX-512 VNNI, one thread, a 576x1536 linear la
 in milliseconds for 1 and for 64 rows: float 0.13 and 0.56; MatMulNBits at accuracy level 0 takes
 0.07 and 0.65 with 4 bits, but 1.8 and 2.5 with 2 bits and 2.2 and 3.4 with 8 bits, because only
 4 bits have a kernel there and the others are unpacked at every call; at level 4, where
-activations are rounded to 8 bits per block, all three take 0.02 to 0.04 and 0.8 to 2.0. Widths
-that are slower packed than unpacked are unpacked when the model is loaded, hence "size only".
+activations are rounded to 8 bits per block, all three take 0.02 to 0.04 and 0.8 to 2.0. So narrower
+codes are widened to a width with a kernel when the model is loaded; where there is none, weights
+are unpacked to float then, hence "size only".
 """
 
 from __future__ import annotations
@@ -22,9 +23,10 @@ from lamella.targets.target import Capability, Support
 # operators of onnxruntime that read packed weights; integer arithmetic on int8 activations.
 Form = Literal["float", "dequantise", "matmul_nbits", "gather_blocks", "static", "dynamic"]
 
-# The widths whose packed kernel beats float, by accuracy level of MatMulNBits.
-NBITS = {0: (4,), 4: (2, 4, 8)}
-GATHERED = (2, 4, 8)
+# The width that MatMulNBits, by its accuracy level, and GatherBlockQuantized read for each width
+# that is stored. Only widths whose packed kernel beats float are here.
+NBITS = {0: {2: 4, 3: 4, 4: 4}, 4: {2: 2, 3: 4, 4: 4, 5: 8, 6: 8, 8: 8}}
+GATHERED = {2: 2, 3: 4, 4: 4, 5: 8, 6: 8, 8: 8}
 
 
 def form(kind: Kind, format: Format, accuracy_level: int = 0) -> Form:

@@ -228,10 +228,12 @@ class _Lowering:
         if form == "matmul_nbits" and _rank(node) != 1:
             # Inputs that are on a grid already must not be rounded a second time.
             exact = self._format(layer_id).activation != "float"
-            matmul_nbits(builder, node, packed, 0 if exact else self.accuracy_level)
+            level = 0 if exact else self.accuracy_level
+            bits = capabilities.NBITS[self.accuracy_level][packed.bits]
+            matmul_nbits(builder, node, packed, bits, level)
             self.operators[layer_id] = "MatMulNBits"
         elif form == "gather_blocks":
-            gather_blocks(builder, node, packed)
+            gather_blocks(builder, node, packed, capabilities.GATHERED[packed.bits])
             self.operators[layer_id] = "GatherBlockQuantized"
         else:
             set_weight(node, oriented(builder, node, unpacked(builder, packed)))

@@ -26,7 +26,8 @@ def test_kernels_come_first() -> None:
         ("linear", "w4g32", "kernel"),
         ("linear", "w4g128z", "kernel"),
         ("linear", "w8g32", "size only"),
-        ("linear", "w3g32", "size only"),
+        ("linear", "w3g32", "kernel"),
+        ("linear", "w5g32", "size only"),
         ("linear", "w4", "size only"),
         ("linear", "w8a8", "kernel"),
         ("linear", "w8a8d", "kernel"),
@@ -37,7 +38,8 @@ def test_kernels_come_first() -> None:
         ("depthwise2d", "w8a8", "kernel"),
         ("conv1d", "w8a8", "kernel"),
         ("embedding", "w4g32", "kernel"),
-        ("embedding", "w3g32", "size only"),
+        ("embedding", "w3g32", "kernel"),
+        ("embedding", "w5", "size only"),
         ("linear", "f16", "size only"),
         ("linear", "f32", "kernel"),
     ],
@@ -60,6 +62,6 @@ def test_a_meaningless_activation_is_refused_with_advice(kind, format_id: str, a
         form(kind, parse(format_id))
 
 
-@pytest.mark.parametrize("format_id", ["w2g32", "w4g32", "w8g32"])
-def test_level_four_has_kernels_for_three_widths(format_id: str) -> None:
+@pytest.mark.parametrize("format_id", ["w2g32", "w3g32", "w4g32", "w5g32", "w6g32", "w8g32"])
+def test_level_four_has_kernels_for_all_widths(format_id: str) -> None:
     assert support("linear", parse(format_id), accuracy_level=4) == "kernel"

@@ -44,7 +44,8 @@ CASES = {
     "wide embedding": Case(
         "w4g32", "w8g32", frozenset({"GatherBlockQuantized", "MatMul", "MatMulNBits"})
     ),
-    "unpacked": Case("w3g32z", "w5g16", frozenset({"Gather", "MatMul"})),
+    "widened": Case("w3g32z", "w3g16", frozenset({"GatherBlockQuantized", "MatMulNBits"})),
+    "unpacked": Case("w5g32z", "w5", frozenset({"Gather", "MatMul"})),
     "int8 per token": Case("w8a8d", "f16", frozenset({"Gather", "MatMul", "MatMulInteger"})),
 }
 

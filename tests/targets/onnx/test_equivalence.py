@@ -1,12 +1,7 @@
-"""What onnxruntime computes, optimisations on, against float64 arithmetic on the decoded weights.
+"""Layers with int8 inputs in onnxruntime, optimisations on, against float64 on decoded weights.
 
-Bounds, with u = 2^-24 and gamma(n) = n u / (1 - n u) (Higham 2002, section 3.1: the error of a
-float32 sum of n products in any order is at most gamma(n) times the sum of their sizes):
+Bounds, with gamma as in `parallel_layers`:
 
-- weights only: gamma(cols + 4) * (sum |w x| + |b|); 4 for the product with the scale, the zero
-  point, the bias, and one to spare.
-- MatMulNBits at level 4: in addition each input is off by at most half a step of its block,
-  max|x| / 254.
 - int8 inputs: sums of codes are exact, so the error is gamma(8) * (|sum| + |b|), plus half a step
   of an int32 bias, scale_x * |scale_w| / 2.
 - convolutions whose output the next layer rounds: equal to the rounded float64 value unless that
@@ -22,144 +17,22 @@ from functools import cache
 import numpy as np
 import pytest
 import torch
+from parallel_layers import (
+    Case,
+    cases,
+    compressed,
+    exact,
+    float_error,
+    gamma,
+    linears,
+    random_input,
+)
 from torch import nn
 
-from lamella.formats import GROUPS, parse
-from lamella.frontend.model import ActivationGrid, Compressed, Model
-from lamella.frontend.trace import trace
-from lamella.grids import quantize
+from lamella.formats import parse
+from lamella.frontend.model import ActivationGrid
 from lamella.targets.onnx.lower import OnnxTarget
 from lamella.targets.onnx.runner import open_program
-from lamella.targets.target import Lowered
-
-UNIT = 2.0**-24
-
-
-def gamma(count: int) -> float:
-    return count * UNIT / (1 - count * UNIT)
-
-
-class Parallel(nn.Module):
-    """Layers that read the same tensor, so that one export serves many cases."""
-
-    def __init__(self, layers: Sequence[nn.Module]) -> None:
-        super().__init__()
-        self.layers = nn.ModuleList(layers)
-
-    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        return tuple(layer(x) for layer in self.layers)
-
-
-@dataclass(frozen=True)
-class Case:
-    """One layer after lowering: its float64 weight and bias, what ran, and what torch shows."""
-
-    weight: np.ndarray
-    bias: np.ndarray
-    scale: np.ndarray
-    y: np.ndarray
-    simulated: np.ndarray
-    row: dict[str, object]
-
-
-def compressed(layers: Sequence[nn.Module], x: torch.Tensor, formats: Sequence[str]) -> Model:
-    torch.set_num_threads(1)
-    model = trace(Parallel(layers).eval(), (x,))
-    for layer, format_id in zip(model.layers, formats, strict=True):
-        weight = quantize(model.weight(layer), parse(format_id))
-        model.set_weight(layer, weight.decode())
-        model.packed[layer.id] = Compressed(format_id, weight=weight)
-    return model
-
-
-def cases(model: Model, lowered: Lowered, x: torch.Tensor) -> list[Case]:
-    results = list(open_program(lowered.program, 1).run({"x": x.numpy()}).values())
-    simulated = model.module(x)
-    found = []
-    for index, layer in enumerate(model.layers):
-        bias = model.module.layers[index].bias if layer.has_bias else None
-        packed = model.packed[layer.id].weight
-        found.append(
-            Case(
-                weight=packed.decode().astype(np.float64),
-                bias=np.zeros(1) if bias is None else bias.detach().double().numpy(),
-                scale=packed.grid.scale,
-                y=results[index],
-                simulated=simulated[index].detach().numpy(),
-                row=lowered.layers[index],
-            )
-        )
-    return found
-
-
-def linears(count: int, cols: int, *, bias: bool) -> list[nn.Module]:
-    torch.manual_seed(1)
-    return [nn.Linear(cols, 24, bias=bias) for _ in range(count)]
-
-
-def random_input(*shape: int) -> torch.Tensor:
-    x = torch.randn(shape, generator=torch.Generator().manual_seed(2))
-    x.view(-1, shape[-1])[0] = 0  # a token without a span
-    return x
-
-
-def float_error(case: Case, x: np.ndarray) -> np.ndarray:
-    reach = np.abs(x) @ np.abs(case.weight).T + np.abs(case.bias)
-    return gamma(case.weight.shape[1] + 4) * reach
-
-
-def exact(case: Case, x: np.ndarray) -> np.ndarray:
-    return x @ case.weight.T + case.bias
-
-
-WEIGHT_ONLY = [
-    *(f"w{bits}g{group}{zero}" for bits in (2, 4, 8) for group in GROUPS for zero in ("", "z")),
-    *("w3g32", "w5g16z", "w6g64", "w8", "w4", "w2z"),
-]
-# Columns that fill the groups, and columns that end inside a group and inside a byte.
-SHAPES = {"matrix": (3, 128), "tokens": (2, 3, 128), "ragged": (3, 83)}
-
-
-@cache
-def weight_only(shape: str, level: int) -> tuple[np.ndarray, dict[str, Case]]:
-    x = random_input(*SHAPES[shape])
-    layers = linears(len(WEIGHT_ONLY), x.shape[-1], bias=shape != "ragged")
-    model = compressed(layers, x, WEIGHT_ONLY)
-    lowered = OnnxTarget(accuracy_level=level).lower(model)
-    found = cases(model, lowered, x)
-    return x.double().numpy(), dict(zip(WEIGHT_ONLY, found, strict=True))
-
-
-@pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("format_id", WEIGHT_ONLY)
-def test_a_weight_only_layer_differs_by_the_order_of_additions(format_id: str, shape: str) -> None:
-    x, found = weight_only(shape, 0)
-    case = found[format_id]
-    bound = float_error(case, x)
-    assert (np.abs(case.y - exact(case, x)) <= bound).all()
-    assert (np.abs(case.y - case.simulated) <= 2 * bound).all()
-
-
-@pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("format_id", [name for name in WEIGHT_ONLY if "g" in name])
-def test_level_four_is_off_by_half_a_step_of_each_block_of_inputs(
-    format_id: str, shape: str
-) -> None:
-    x, found = weight_only(shape, 4)
-    case, group = found[format_id], parse(format_id).group
-    cols = x.shape[-1]
-    blocks = np.abs(np.pad(x, [(0, 0)] * (x.ndim - 1) + [(0, -cols % group)]))
-    peaks = blocks.reshape(*x.shape[:-1], -1, group).max(axis=-1)
-    half_step = np.repeat(peaks / 254, group, axis=-1)[..., :cols]
-    bound = half_step @ np.abs(case.weight).T + float_error(case, np.abs(x) + half_step)
-    assert (np.abs(case.y - exact(case, x)) <= bound).all()
-
-
-def test_level_four_is_in_use_where_it_is_asked_for() -> None:
-    x, found = weight_only("matrix", 4)
-    case = found["w4g32"]
-    assert (np.abs(case.y - exact(case, x)) > float_error(case, x)).any()
-
 
 DYNAMIC = ["w8a8d", "w6a8d", "w4a8d", "w4g32a8d", "w8za8d"]
 
@@ -319,15 +192,3 @@ def test_a_static_convolution_flips_codes_only_at_ties(shape: str, format_id: st
 def test_a_static_convolution_along_one_axis_flips_codes_only_at_ties() -> None:
     (case,) = rounded([lambda: nn.Conv1d(6, 8, 3, padding=1)], "w8a8", 1)
     check_rounded(case)
-
-
-EMBEDDINGS = ["w4g16", "w4g32z", "w8g64", "w2g128z", "w3g32", "w8"]
-
-
-def test_an_embedding_is_exact() -> None:
-    ids = torch.tensor([[0, 3, 19, 3]])
-    torch.manual_seed(6)
-    model = compressed([nn.Embedding(20, 72) for _ in EMBEDDINGS], ids, EMBEDDINGS)
-    results = open_program(OnnxTarget().lower(model).program, 1).run({"x": ids.numpy()})
-    for y, layer in zip(results.values(), model.layers, strict=True):
-        np.testing.assert_array_equal(y, model.packed[layer.id].weight.decode()[ids.numpy()])

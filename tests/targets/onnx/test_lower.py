@@ -102,7 +102,7 @@ def test_a_tied_weight_is_stored_once(format_id: str) -> None:
 
 
 def test_each_layer_may_have_its_own_format() -> None:
-    formats = {"embed": "w4g32", "head": "w4g32", "up": "w8a8d", "down": "w3g32"}
+    formats = {"embed": "w4g32", "head": "w4g32", "up": "w8a8d", "down": "w5g32"}
     model = tied(formats)
     lowered = OnnxTarget().lower(model)
     assert {row["id"]: row["operator"] for row in lowered.layers} == {

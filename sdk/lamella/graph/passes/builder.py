@@ -11,7 +11,7 @@ import onnx_ir
 
 from lamella.graph.passes.label import LAYER
 
-Attribute = int | float | str | Sequence[int]
+Attribute = int | float | str | Sequence[int] | onnx_ir.TensorProtocol
 CONTRIB = "com.microsoft"
 
 

@@ -70,7 +70,7 @@ def unpacked(builder: Builder, packed: Packed) -> onnx_ir.Value:
 
 def unpacked_codes(builder: Builder, packed: Packed) -> onnx_ir.Value:
     """Returns the (rows, cols) uint8 codes as a value of the graph."""
-    return _joined(builder, packed.planes, packed.bits, packed.cols)
+    return joined(builder, packed.planes, packed.bits, packed.cols)
 
 
 def stored_scale(builder: Builder, packed: Packed) -> onnx_ir.Value:
@@ -123,19 +123,18 @@ def as_float(builder: Builder, value: onnx_ir.Value) -> onnx_ir.Value:
     return builder.add("Cast", value, to=int(onnx_ir.DataType.FLOAT))
 
 
-def _joined(builder: Builder, parts: tuple[Code, ...], bits: int, cols: int) -> onnx_ir.Value:
+def joined(builder: Builder, parts: tuple[Code, ...], bits: int, cols: int) -> onnx_ir.Value:
     """Returns the (rows, cols) codes that the planes of a width stand for."""
-    joined = _fields(builder, parts[0], PLANES[bits][0], cols)
+    found = fields(builder, parts[0], PLANES[bits][0], cols)
     shift = PLANES[bits][0]
     for part, width in zip(parts[1:], PLANES[bits][1:], strict=True):
-        fields = _fields(builder, part, width, cols)
-        moved = builder.add("BitShift", fields, _byte(builder, shift), direction="LEFT")
-        joined = builder.add("BitwiseOr", joined, moved)
+        moved = shifted_left(builder, fields(builder, part, width, cols), shift)
+        found = builder.add("BitwiseOr", found, moved)
         shift += width
-    return joined
+    return found
 
 
-def _fields(builder: Builder, part: Code, width: int, cols: int) -> onnx_ir.Value:
+def fields(builder: Builder, part: Code, width: int, cols: int) -> onnx_ir.Value:
     """Returns the (rows, cols) fields of one plane."""
     rows, nbytes = part.shape
     if width == 8:
@@ -143,16 +142,23 @@ def _fields(builder: Builder, part: Code, width: int, cols: int) -> onnx_ir.Valu
     column = reshape(builder, builder.constant(part), (rows, nbytes, 1))
     shifts = builder.constant(np.arange(0, 8, width, dtype=np.uint8))
     shifted = builder.add("BitShift", column, shifts, direction="RIGHT")
-    fields = builder.add("BitwiseAnd", shifted, _byte(builder, (1 << width) - 1))
+    found = builder.add("BitwiseAnd", shifted, byte(builder, (1 << width) - 1))
     present = nbytes * 8 // width
-    return _first(builder, reshape(builder, fields, (rows, present)), present, cols)
+    return _first(builder, reshape(builder, found, (rows, present)), present, cols)
+
+
+def shifted_left(builder: Builder, value: onnx_ir.Value, bits: int) -> onnx_ir.Value:
+    """Returns the bytes of a value shifted to the left; what leaves a byte is lost."""
+    if not bits:
+        return value
+    return builder.add("BitShift", value, byte(builder, bits), direction="LEFT")
 
 
 def _zero(builder: Builder, packed: Packed) -> onnx_ir.Value:
     """Returns the zero points, a scalar or (rows, groups, 1), as float32."""
     if not packed.zeros:
         return builder.constant(np.float32(1 << (packed.bits - 1)))
-    codes = _joined(builder, packed.zeros, packed.bits, packed.groups)
+    codes = joined(builder, packed.zeros, packed.bits, packed.groups)
     return as_float(builder, reshape(builder, codes, (packed.rows, packed.groups, 1)))
 
 
@@ -164,5 +170,6 @@ def _first(builder: Builder, value: onnx_ir.Value, present: int, cols: int) -> o
     return builder.add("Slice", value, start, end, axis)
 
 
-def _byte(builder: Builder, number: int) -> onnx_ir.Value:
+def byte(builder: Builder, number: int) -> onnx_ir.Value:
+    """Returns a constant of one byte."""
     return builder.constant(np.uint8(number))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -30,7 +31,9 @@ def forecast_job(
     """Forecasts size, memory and time of `optimize` for a job and its data."""
     module = job.model.module
     example = _elements(named(module, job.model.kwargs or job.model.args))
-    trials = points + (1 if budget.max_drop is None else SEARCH_TRIALS)
+    # There are no more plans to measure than ways to choose.
+    ways = math.prod(max(len(formats), 1) for formats in options.values())
+    trials = min(points, ways) + min(1 if budget.max_drop is None else SEARCH_TRIALS, ways)
 
     def size(batches: Sequence[Batch]) -> float:
         return sum(_elements(batch) for batch in batches) / example

@@ -20,6 +20,7 @@ from lamella.frontend.sources import sizes
 from lamella.graph.calls import find_calls
 from lamella.grids import Real
 from lamella.planner.spec import Settings
+from lamella.threads import one_thread
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +90,8 @@ def _solve(job: Job, layer: Layer, format: Format, weight: Real) -> Entry:
     problem = _problem(job, layer, Problem(layer.id, weight, format), needed=needed)
     if format.sparsity is not None:
         problem = replace(problem, mask=pruner.run(problem, format.sparsity))
-    solution = solver.run(problem, job.settings)
+    with one_thread():
+        solution = solver.run(problem, job.settings)
     if not (lossy and layer.has_bias and job.settings.bias_correction):
         return Entry(solution, None)
     return Entry(solution, bias.shift(problem, solution.decode(), _input(job, layer)))

@@ -37,7 +37,7 @@ WEIGHT_COPIES = 2
 
 # Copies of the largest activation while a model runs, and while it is observed: as it is, flat,
 # its absolute values, and in float64 to be summed.
-RUN_COPIES, OBSERVE_COPIES, OBSERVE_IMAGE_COPIES = 4, 5, 12
+RUN_COPIES, OBSERVE_COPIES, OBSERVE_IMAGE_COPIES = 4, 5, 16
 
 # What making a graph takes beyond the compressed module, what onnxruntime takes to open one whose
 # weights it unpacks, and what exporting, packing and running the float model takes, as copies of
@@ -47,8 +47,8 @@ GRAPH_COPIES, OPEN_COPIES, FLOAT_COPIES = 0.75, 4.5, 9.0
 # Recorded block outputs may take this much memory; beyond it nothing is recorded.
 RECORDING_BYTES = 512 << 20
 
-# Seconds to export any graph, per operator to rewrite it, and per float32 byte to write the file.
-EXPORT_SECONDS, OPERATOR_SECONDS, BYTE_SECONDS = 3.5, 0.004, 1e-9
+# Seconds to export any graph, per operator to rewrite it, and per parameter to pack and write it.
+EXPORT_SECONDS, OPERATOR_SECONDS, PARAMETER_SECONDS = 1.5, 0.004, 7e-8
 
 # Seconds to write an artifact, open it and run it once, per float32 byte.
 OPEN_SECONDS = 1e-8
@@ -132,7 +132,7 @@ class Forecast:
 def forecast(
     model: Model, goal: Plan | Budget, load: Workload, on: Machine | None = None
 ) -> Forecast:
-    """Returns what a run will take, after a probe of the machine of less than two seconds.
+    """Returns what a run will take, after a probe of the machine of a few seconds.
 
     Args:
         model: the float model.
@@ -152,7 +152,7 @@ def _amounts(model: Model, load: Workload, on: Machine) -> dict[str, Work]:
     restored = work.restore(model.layers)
     operators = sum(node.op == "call_function" for node in model.program.graph.nodes)
     lowering = EXPORT_SECONDS + OPERATOR_SECONDS * operators
-    lowering += BYTE_SECONDS * SINGLE * model.parameters
+    lowering += PARAMETER_SECONDS * model.parameters
     tries = {row.id: len(load.by_layer.get(row.id, load.options)) for row in model.layers}
     probing = work.sense(
         model, tries, load.sense_batches / on.scale, on.output_elements, load.solver

@@ -1,4 +1,4 @@
-"""What this machine can do, measured in less than a second, for the forecast of a run."""
+"""What this machine can do, measured in a few seconds, for the forecast of a run."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from lamella.calibration import data
 from lamella.calibration.capture import call, quiet
 from lamella.calibration.data import Batch
 from lamella.frontend.model import Model
+from lamella.threads import one_thread
 
 # Each probe repeats until this much time has passed, and keeps its fastest run.
-PROBE_SECONDS = 0.2
+PROBE_SECONDS = 0.5
 
 _SIDE = 512
 _ELEMENTS = 1 << 20
@@ -27,7 +28,8 @@ class Machine:
     """Rates of this process with its present number of threads, and what the model takes.
 
     `single` and `double` are FLOPs per second of a matrix product in float32 and float64,
-    `elements` how many values per second are scaled, rounded and clipped. `forward_seconds` is
+    `elements` and `steps` how many values per second are scaled, rounded and clipped; `double`
+    and `steps` are those of one thread, as solvers work. `forward_seconds` is
     one run of the model on a batch, `output_elements` the number of values it returns, and
     `scale` the size of the batch in units of the example inputs. `resident_bytes` is the memory
     of the process now, with the model loaded.
@@ -36,6 +38,7 @@ class Machine:
     single: float
     double: float
     elements: float
+    steps: float
     forward_seconds: float
     output_elements: int
     scale: float
@@ -54,12 +57,20 @@ def probe(model: Model, batch: Any = None) -> Machine:
     wide = matrix.double()
     values = torch.ones(_ELEMENTS)
     product = 2 * _SIDE**3
+
+    def step() -> object:
+        return (values * 1.5).round_().clamp_(0, 15)
+
+    with one_thread():
+        double = product / fastest(lambda: wide @ wide)
+        steps = _ELEMENTS / fastest(step)
     with quiet(model.module):
         output = call(model, given, 0)
         return Machine(
             single=product / fastest(lambda: matrix @ matrix),
-            double=product / fastest(lambda: wide @ wide),
-            elements=_ELEMENTS / fastest(lambda: (values * 1.5).round_().clamp_(0, 15)),
+            double=double,
+            elements=_ELEMENTS / fastest(step),
+            steps=steps,
             forward_seconds=fastest(lambda: call(model, given, 0)),
             output_elements=_elements(output),
             scale=_inputs(given) / max(_inputs(example), 1),

@@ -1,7 +1,7 @@
 """How much work each stage of a run is, counted from the layer table alone.
 
-The counts are of four sorts, one for each rate of `machine.Machine`: runs of the model, FLOPs of
-matrix products in float32 and float64, and values touched one by one.
+The counts are of five sorts, one for each rate of `machine.Machine`: runs of the model, FLOPs of
+matrix products in float32 and float64, and values touched one by one on all threads or on one.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from lamella.planner.machine import Machine
 
 # Values touched per weight: rounding with the search for scales; GPTQ with its polish, which does
 # that too.
-ROUND_VALUES = 400
-SWEEP_VALUES = 1200
+ROUND_VALUES = 330
+SWEEP_VALUES = 950
 
 # float64 FLOPs of GPTQ per (row, column, column) of a layer and per (column, column, column) of a
 # second moment, and the seconds it spends on each column whatever the number of rows.
@@ -28,11 +28,11 @@ FACTOR_PRODUCTS = 9.5
 COLUMN_SECONDS = 2.8e-5
 
 # Values touched per weight to read a solved layer back, decode it and put it in place.
-RESTORE_VALUES = 15
+RESTORE_VALUES = 50
 
 # Values touched per observed activation (extremes, histogram, sums per channel) of a layer whose
 # channels are the last axis, and of a convolution, whose channels have to be brought there.
-OBSERVE_VALUES, OBSERVE_IMAGE_VALUES = 5, 40
+OBSERVE_VALUES, OBSERVE_IMAGE_VALUES = 5, 29
 
 # Values touched per entry of a second moment to take out its upper half at the end.
 COLLECT_VALUES = 85
@@ -61,6 +61,7 @@ class Work:
     single: float = 0.0
     double: float = 0.0
     elements: float = 0.0
+    steps: float = 0.0
     seconds: float = 0.0
 
     def __add__(self, other: Work) -> Work:
@@ -69,6 +70,7 @@ class Work:
             self.single + other.single,
             self.double + other.double,
             self.elements + other.elements,
+            self.steps + other.steps,
             self.seconds + other.seconds,
         )
 
@@ -79,6 +81,7 @@ class Work:
             self.single * count,
             self.double * count,
             self.elements * count,
+            self.steps * count,
             self.seconds * count,
         )
 
@@ -89,6 +92,7 @@ class Work:
             + self.single / machine.single
             + self.double / machine.double
             + self.elements / machine.elements
+            + self.steps / machine.steps
             + self.seconds
         )
 
@@ -139,7 +143,7 @@ def observe(layers: Sequence[Layer], scale: float) -> Work:
 def collect(layers: Sequence[Layer]) -> Work:
     """Returns the work of handing out all statistics at the end of a calibration."""
     entries = sum(problems(layer) * layer.cols**2 for layer in moments(layers))
-    return Work(elements=COLLECT_VALUES * entries)
+    return Work(steps=COLLECT_VALUES * entries)
 
 
 def sense(model: Model, tries: Mapping[str, int], batches: float, values: int, solver: str) -> Work:
@@ -173,10 +177,10 @@ def solve(layers: Sequence[Layer], solver: str) -> Work:
             continue
         weights = layer.rows * layer.cols
         if solver == "rtn" or layer.kind == "embedding":
-            work += Work(elements=ROUND_VALUES * weights)
+            work += Work(steps=ROUND_VALUES * weights)
             continue
         work += Work(
-            elements=SWEEP_VALUES * weights,
+            steps=SWEEP_VALUES * weights,
             double=SWEEP_PRODUCTS * weights * layer.cols
             + FACTOR_PRODUCTS * problems(layer) * layer.cols**3,
             seconds=COLUMN_SECONDS * layer.cols,
@@ -192,7 +196,7 @@ def measure(values: float) -> Work:
 def restore(layers: Sequence[Layer]) -> Work:
     """Returns the work of putting layers in place that were solved before."""
     weights = sum(layer.rows * layer.cols for layer in layers if not layer.tied_to)
-    return Work(elements=RESTORE_VALUES * weights)
+    return Work(steps=RESTORE_VALUES * weights)
 
 
 def _touched(layer: Layer) -> int:

@@ -47,6 +47,12 @@ def test_batches_are_counted_in_units_of_the_example(job: Job, asked: list[Workl
 
 
 def test_a_search_for_a_drop_measures_more_plans(job: Job, asked: list[Workload]) -> None:
-    options = candidate_formats(job.model, Plan.load("w8"), OnnxTarget())
+    options = candidate_formats(job.model, Plan.load("balanced"), OnnxTarget())
     forecast_job(job, Budget(max_drop=0.1), options, points=3)
     assert asked[0].evaluations == 3 + SEARCH_TRIALS
+
+
+def test_there_are_no_more_plans_than_choices(job: Job, asked: list[Workload]) -> None:
+    options = candidate_formats(job.model, Plan.load("w8"), OnnxTarget())
+    forecast_job(job, Budget(max_drop=0.1), options, points=3)
+    assert asked[0].evaluations == 1 + 1

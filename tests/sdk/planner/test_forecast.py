@@ -23,6 +23,7 @@ MACHINE = Machine(
     single=1e11,
     double=5e10,
     elements=1e9,
+    steps=1e9,
     forward_seconds=0.5,
     output_elements=1000,
     scale=2.0,

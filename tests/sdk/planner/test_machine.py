@@ -52,6 +52,7 @@ def test_rates_are_those_of_a_computer(model: Model) -> None:
     assert 1e8 < found.double < 1e15
     assert 1e8 < found.single < 1e15
     assert 1e6 < found.elements < 1e12
+    assert 1e6 < found.steps < 1e12
 
 
 def test_a_batch_that_does_not_fit_is_refused(model: Model) -> None:

@@ -17,6 +17,7 @@ MACHINE = Machine(
     single=100.0,
     double=50.0,
     elements=10.0,
+    steps=5.0,
     forward_seconds=2.0,
     output_elements=7,
     scale=1.0,
@@ -32,7 +33,7 @@ def convolution(make_layer: Callable[..., Layer], **changed: object) -> Layer:
 
 
 def test_seconds_are_each_sort_of_work_over_its_rate() -> None:
-    assert Work(3, 200, 100, 20, 0.5).on(MACHINE) == 3 * 2 + 2 + 2 + 2 + 0.5
+    assert Work(3, 200, 100, 20, 15, 0.5).on(MACHINE) == 3 * 2 + 2 + 2 + 2 + 3 + 0.5
     assert (Work(forwards=1) + Work(double=50)).times(4).on(MACHINE) == 4 * (2 + 1)
 
 
@@ -69,7 +70,7 @@ def test_observing_is_one_run_its_moments_and_every_activation(
 
 def test_each_moment_is_handed_out_once(make_layer: Callable[..., Layer]) -> None:
     rows = (*(make_layer(name, 8, 4, input_group="x") for name in "qk"), convolution(make_layer))
-    assert work.collect(rows).elements == work.COLLECT_VALUES * (4 * 4 + 8 * 9 * 9)
+    assert work.collect(rows).steps == work.COLLECT_VALUES * (4 * 4 + 8 * 9 * 9)
 
 
 def test_a_convolution_gives_a_bounded_number_of_positions(
@@ -106,18 +107,18 @@ def test_probes_solve_each_owned_weight_once_per_format(model: Model) -> None:
     tries = {row.id: 1 for row in model.layers} | {"embed": 3}
     found = work.sense(model, tries, 0.0, 0, "rtn")
     weights = sum(row.rows * row.cols for row in model.layers if not row.tied_to)
-    assert found.elements == work.ROUND_VALUES * (weights + 2 * 500 * 64)
+    assert found.steps == work.ROUND_VALUES * (weights + 2 * 500 * 64)
 
 
 def test_solving_by_rounding_touches_each_owned_weight(model: Model) -> None:
     weights = sum(row.rows * row.cols for row in model.layers if not row.tied_to)
-    assert work.solve(model.layers, "rtn") == Work(elements=work.ROUND_VALUES * weights)
-    assert work.restore(model.layers) == Work(elements=work.RESTORE_VALUES * weights)
+    assert work.solve(model.layers, "rtn") == Work(steps=work.ROUND_VALUES * weights)
+    assert work.restore(model.layers) == Work(steps=work.RESTORE_VALUES * weights)
 
 
 def test_gptq_factorises_every_problem_of_a_layer(make_layer: Callable[..., Layer]) -> None:
     found = work.solve((convolution(make_layer),), "gptq")
     products = work.SWEEP_PRODUCTS * 8 * 9 * 9 + work.FACTOR_PRODUCTS * 8 * 9**3
     assert found.double == pytest.approx(products)
-    assert found.elements == work.SWEEP_VALUES * 72
+    assert found.steps == work.SWEEP_VALUES * 72
     assert found.seconds == work.COLUMN_SECONDS * 9

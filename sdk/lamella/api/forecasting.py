@@ -45,6 +45,7 @@ def forecast_job(
         evaluation_batches=size(job.evaluation),
         evaluations=trials,
         rounds=rounds * len(deliver.thread_counts()),
+        row=size(job.evaluation[:1]) / _rows(job.evaluation[0]),
         by_layer={layer.id: options.get(layer.id, ()) for layer in job.model.layers},
     )
     memory.release()
@@ -53,3 +54,8 @@ def forecast_job(
 
 def _elements(batch: Batch) -> int:
     return sum(value.numel() for value in batch.values() if isinstance(value, torch.Tensor))
+
+
+def _rows(batch: Batch) -> int:
+    """Returns the size of the first axis of a batch."""
+    return max((value.shape[0] for value in batch.values() if value.dim()), default=1)

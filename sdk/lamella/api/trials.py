@@ -8,7 +8,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from lamella import __version__, atomic
+from lamella import __version__, atomic, memory
 from lamella.api.job import Job
 from lamella.api.predict import as_tensor_function, feeds, from_module
 from lamella.benchmark.fidelity import Evaluator, Fidelity, Predict
@@ -43,6 +43,8 @@ class Trials:
         """Returns the drop of a plan on the held-out data, 0 as good as the float model."""
         known = self._known()
         if plan.hash not in known:
+            # The model of the trial before is held by cycles only.
+            memory.release()
             fidelity = self.fidelity(from_module(self.compress(plan).module))
             known[plan.hash] = fidelity[0].drop
             content = json.dumps({"key": self.key, "drops": known}, indent=1)

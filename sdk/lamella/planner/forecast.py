@@ -42,7 +42,7 @@ RUN_COPIES, OBSERVE_COPIES, OBSERVE_IMAGE_COPIES = 4, 5, 16
 # What making a graph takes beyond the compressed module, what onnxruntime takes to open one whose
 # weights it unpacks, and what exporting, packing and running the float model takes, as copies of
 # all weights in float32.
-GRAPH_COPIES, OPEN_COPIES, FLOAT_COPIES = 0.75, 4.5, 9.0
+GRAPH_COPIES, OPEN_COPIES, FLOAT_COPIES = 0.75, 2.0, 7.0
 
 # Recorded block outputs may take this much memory; beyond it nothing is recorded.
 RECORDING_BYTES = 512 << 20
@@ -60,7 +60,7 @@ class Workload:
 
     The numbers of batches are in units of the example inputs: ten batches of twice their size
     count 20. `evaluations` is how many plans are compressed and measured on held-out data,
-    `rounds` how often the result and the float model are timed.
+    `rounds` how often the result and the float model are timed, on inputs of the size `row`.
     `by_layer` maps layer ids to the formats tried on them where these are not `options`.
     """
 
@@ -70,6 +70,7 @@ class Workload:
     evaluation_batches: float = 0.0
     evaluations: int = 0
     rounds: int = 0
+    row: float = 1.0
     solver: str = "gptq"
     by_layer: Mapping[str, Sequence[Format]] = field(default_factory=dict)
 
@@ -159,7 +160,7 @@ def _amounts(model: Model, load: Workload, on: Machine) -> dict[str, Work]:
     )
     measured = work.measure(on.output_elements).times(load.evaluation_batches / on.scale)
     observed = work.observe(model.layers, on.scale).times(load.calibration_batches / on.scale)
-    timed = Work(forwards=2 * load.rounds / on.scale)
+    timed = Work(forwards=2 * load.rounds * load.row / on.scale)
     opening = Work(seconds=OPEN_SECONDS * SINGLE * model.parameters)
     return {
         "calibrate": observed + work.collect(model.layers),

@@ -32,14 +32,14 @@ RESTORE_VALUES = 50
 
 # Values touched per observed activation (extremes, histogram, sums per channel) of a layer whose
 # channels are the last axis, and of a convolution, whose channels have to be brought there.
-OBSERVE_VALUES, OBSERVE_IMAGE_VALUES = 5, 29
+OBSERVE_VALUES, OBSERVE_IMAGE_VALUES = 20, 29
 
 # Values touched per entry of a second moment to take out its upper half at the end.
 COLLECT_VALUES = 85
 
 # Values touched per output to compare it with the float model's, in a sensitivity probe and, in
 # float64, on held-out data.
-COMPARE_VALUES, MEASURE_VALUES = 6, 60
+COMPARE_VALUES, MEASURE_VALUES = 12, 20
 
 # Runs of the model before the first sensitivity probe: to find its blocks, and to check that
 # skipping them changes nothing.

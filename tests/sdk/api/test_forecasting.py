@@ -40,6 +40,7 @@ def test_batches_are_counted_in_units_of_the_example(job: Job, asked: list[Workl
     assert load.rounds == 5 * len(thread_counts())
     assert (load.calibration_batches, load.sense_batches) == (4, 2)
     assert load.evaluation_batches == 3
+    assert load.row == 0.5
     assert load.evaluations == 8 + 1
     assert {layer: tuple(formats) for layer, formats in load.by_layer.items()} == options
     assert found.size_bytes == 2_000

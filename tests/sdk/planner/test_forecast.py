@@ -90,6 +90,8 @@ def test_the_proof_lowers_the_float_model_and_times_both(model: Model) -> None:
     timed = forecast.forecast(model, BUDGET, replace(LOAD, rounds=30), MACHINE)
     # A run of the probed batch takes 0.5 s, a run of one example half of that.
     assert seconds(timed, "bench") - seconds(found, "bench") == pytest.approx(30 * 2 * 0.25)
+    long = forecast.forecast(model, BUDGET, replace(LOAD, rounds=30, row=4.0), MACHINE)
+    assert seconds(long, "bench") - seconds(found, "bench") == pytest.approx(30 * 2 * 1.0)
 
 
 def test_layers_may_try_formats_of_their_own(model: Model) -> None:

@@ -57,13 +57,16 @@ def fitted(run: Run, sensitivity: Sensitivity, trials: Trials) -> Packed:
         if not left or found.size_bytes - found.surplus <= least:
             break
         size = max(cap - found.surplus, least) if left > 1 else least
+        tighter = replace(budget, size=size, average_bits=None)
+        before = found.size_bytes
+        # Two compressed models at once would need twice the memory.
+        del found
         try:
-            tighter = replace(budget, size=size, average_bits=None)
             found = carried_out(run, sensitivity, trials, tighter)
         except PlanError as error:
             raise PlanError(
-                f"the file came out at {found.size_bytes:,} bytes, the budget allows {cap:,}, and "
-                f"of a smaller plan: {error}"
+                f"the file came out at {before:,} bytes, the budget allows {cap:,}, and of a "
+                f"smaller plan: {error}"
             ) from error
     raise PlanError(
         f"the smallest plan gives a file of {found.size_bytes:,} bytes, the budget allows {cap:,}; "

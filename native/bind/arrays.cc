@@ -1,37 +1,52 @@
 #include "bind/arrays.h"
 
+#include <pybind11/stl.h>
+
 namespace lamella {
-namespace {
 
 namespace py = pybind11;
 
-std::string shape_text(const py::array& array) {
-  return py::str(py::tuple(array.attr("shape"))).cast<std::string>();
+Shape shape_of(const py::array& array) {
+  return Shape(array.shape(), array.shape() + array.ndim());
 }
 
-}  // namespace
+std::string shape_text(const Shape& shape) {
+  return py::str(py::tuple(py::cast(shape))).cast<std::string>();
+}
 
-Bytes checked_bytes(const py::array& array, const char* name, py::ssize_t dimensions) {
+void check_kind(const py::array& array, const char* name, const py::dtype& dtype) {
   const std::string who(name);
-  if (!array.dtype().is(py::dtype::of<std::uint8_t>())) {
-    const auto dtype = py::str(array.dtype()).cast<std::string>();
-    throw py::value_error(who + " must be uint8, not " + dtype + "; convert it with astype");
+  if (!array.dtype().equal(dtype)) {
+    throw py::value_error(who + " must be " + py::str(dtype).cast<std::string>() + ", not " +
+                          py::str(array.dtype()).cast<std::string>() + "; convert it with astype");
   }
-  if (array.ndim() != dimensions) {
-    throw py::value_error(who + " must have " + std::to_string(dimensions) +
-                          " dimensions, but its shape is " + shape_text(array));
+  constexpr int kNeeded = py::array::c_style | py::detail::npy_api::NPY_ARRAY_ALIGNED_;
+  if ((array.flags() & kNeeded) != kNeeded) {
+    throw py::value_error(who + " of shape " + shape_text(shape_of(array)) +
+                          " is not contiguous or not aligned; pass a copy of it");
   }
-  if ((array.flags() & py::array::c_style) == 0) {
-    throw py::value_error(who + " of shape " + shape_text(array) +
-                          " is not contiguous; pass it through numpy.ascontiguousarray");
-  }
-  return py::reinterpret_borrow<Bytes>(array);
+}
+
+void check_dimensions(const py::array& array, const char* name, py::ssize_t dimensions) {
+  if (array.ndim() == dimensions) return;
+  throw py::value_error(std::string(name) + " must have " + std::to_string(dimensions) +
+                        " dimensions, but its shape is " + shape_text(shape_of(array)));
+}
+
+void check_shape(const py::array& array, const char* name, const Shape& shape) {
+  if (shape_of(array) == shape) return;
+  throw py::value_error(std::string(name) + " must have the shape " + shape_text(shape) + ", not " +
+                        shape_text(shape_of(array)));
 }
 
 void check_shape(const Bytes& array, const char* name, std::size_t rows, std::size_t cols) {
-  if (extent(array, 0) == rows && extent(array, 1) == cols) return;
-  throw py::value_error(std::string(name) + " must have the shape (" + std::to_string(rows) + ", " +
-                        std::to_string(cols) + "), not " + shape_text(array));
+  check_shape(array, name, {static_cast<py::ssize_t>(rows), static_cast<py::ssize_t>(cols)});
+}
+
+Bytes checked_bytes(const py::array& array, const char* name, py::ssize_t dimensions) {
+  check_kind(array, name, py::dtype::of<std::uint8_t>());
+  check_dimensions(array, name, dimensions);
+  return py::reinterpret_borrow<Bytes>(array);
 }
 
 std::size_t checked_size(std::int64_t value, const char* name, std::int64_t least) {

@@ -1,12 +1,12 @@
 #include "bind/float_ops.h"
 
 #include <pybind11/numpy.h>
-#include <pybind11/stl.h>
 
 #include <cmath>
 #include <string>
-#include <vector>
 
+#include "bind/arrays.h"
+#include "bind/kernels.h"
 #include "kernels/elementwise/elementwise.h"
 #include "kernels/layernorm/layernorm.h"
 #include "kernels/rmsnorm/rmsnorm.h"
@@ -18,51 +18,7 @@ namespace {
 
 namespace py = pybind11;
 
-using Shape = std::vector<py::ssize_t>;
-
-template <typename Kernel>
-bool runs_here(const Kernel& kernel) {
-  return runs_on(kernel.needs, detect_isa());
-}
-
-template <typename Kernel>
-void check_runs(const Kernel& kernel) {
-  if (runs_here(kernel)) return;
-  throw py::value_error(std::string(kernel.name) + " needs instructions that this processor lacks");
-}
-
-std::string text(const Shape& shape) {
-  return py::str(py::tuple(py::cast(shape))).cast<std::string>();
-}
-
-Shape shape_of(const py::array& array) {
-  return Shape(array.shape(), array.shape() + array.ndim());
-}
-
-// The array as it is. Raises ValueError unless it is contiguous, aligned and of type Item.
-template <typename Item>
-py::array_t<Item> checked(const py::array& array, const char* name) {
-  const std::string who(name);
-  const py::dtype wanted = py::dtype::of<Item>();
-  if (!array.dtype().equal(wanted)) {
-    throw py::value_error(who + " must be " + py::str(wanted).cast<std::string>() + ", not " +
-                          py::str(array.dtype()).cast<std::string>() + "; convert it with astype");
-  }
-  constexpr int kNeeded = py::array::c_style | py::detail::npy_api::NPY_ARRAY_ALIGNED_;
-  if ((array.flags() & kNeeded) != kNeeded) {
-    throw py::value_error(who + " of shape " + text(shape_of(array)) +
-                          " is not contiguous or not aligned; pass a copy of it");
-  }
-  return py::reinterpret_borrow<py::array_t<Item>>(array);
-}
-
 using Floats = py::array_t<float>;
-
-void check_shape(const py::array& array, const char* name, const Shape& wanted) {
-  if (shape_of(array) == wanted) return;
-  throw py::value_error(std::string(name) + " must have the shape " + text(wanted) + ", not " +
-                        text(shape_of(array)));
-}
 
 // A matrix of rows: every axis but the last counts rows.
 struct Matrix {
@@ -181,7 +137,7 @@ Floats rope(const RopeKernel& kernel, const py::array& x, const py::array& cosin
   const auto positions = checked<std::int32_t>(position, "position");
   if (in.ndim() != 3 || in.shape(2) % 2 != 0) {
     throw py::value_error("x must have the shape (tokens, heads, 2 * half), not " +
-                          text(shape_of(in)));
+                          shape_text(shape_of(in)));
   }
   const py::ssize_t length = cosines.ndim() == 0 ? 0 : cosines.shape(0);
   check_shape(cosines, "cosine", {length, in.shape(2) / 2});
@@ -198,20 +154,6 @@ Floats rope(const RopeKernel& kernel, const py::array& x, const py::array& cosin
   const py::gil_scoped_release unlocked;
   kernel.run(shape, from, tables, to);
   return out;
-}
-
-// The class of one operation's kernels, and the two functions that list and choose them.
-template <typename Kernel>
-py::class_<Kernel> bind_kernel(py::module_& module, const std::string& op, const char* title,
-                               Span<Kernel> kernels, const Kernel& selected) {
-  constexpr auto kStatic = py::return_value_policy::reference;
-  std::vector<const Kernel*> listed;
-  for (const Kernel& kernel : kernels) listed.push_back(&kernel);
-  module.def((op + "_kernels").c_str(), [listed] { return listed; }, kStatic);
-  module.def((op + "_kernel").c_str(), [&selected] { return &selected; }, kStatic);
-  return py::class_<Kernel>(module, title)
-      .def_property_readonly("name", [](const Kernel& kernel) { return kernel.name; })
-      .def_property_readonly("runs_here", &runs_here<Kernel>);
 }
 
 void bind_elementwise(py::module_& module, IsaSet allowed) {

@@ -15,18 +15,6 @@ namespace py = pybind11;
 
 using OptionalArray = std::optional<py::array>;
 
-std::string shape_text(const Extents& shape) {
-  std::string text = "(";
-  for (std::size_t i = 0; i < shape.size(); ++i) {
-    text += (i == 0 ? "" : ", ") + std::to_string(shape[i]);
-  }
-  return text + (shape.size() == 1 ? ",)" : ")");
-}
-
-Extents shape_of(const py::array& array) {
-  return Extents(array.shape(), array.shape() + array.ndim());
-}
-
 void check_size(const LinearSize& size) {
   checked_size(size.rows, "rows", 0);
   checked_size(size.cols, "cols", 0);
@@ -117,29 +105,10 @@ LinearArrays pack_linear(const py::array& codes, const py::array& scale, const O
 
 }  // namespace
 
-void check_dimensions(const py::array& array, const char* name, py::ssize_t dimensions) {
-  if (array.ndim() == dimensions) return;
-  throw py::value_error(std::string(name) + " must have " + std::to_string(dimensions) +
-                        " dimensions, but its shape is " + shape_text(shape_of(array)));
-}
-
 void check_array(const py::array& array, const char* name, const py::dtype& dtype,
                  const Extents& shape) {
-  const std::string who(name);
-  if (!array.dtype().equal(dtype)) {
-    throw py::value_error(who + " must be " + py::str(dtype).cast<std::string>() + ", not " +
-                          py::str(array.dtype()).cast<std::string>());
-  }
-  const Extents given = shape_of(array);
-  if (given != shape) {
-    throw py::value_error(who + " must have the shape " + shape_text(shape) + ", not " +
-                          shape_text(given));
-  }
-  constexpr int kNeeded = py::array::c_style | py::detail::npy_api::NPY_ARRAY_ALIGNED_;
-  if ((array.flags() & kNeeded) != kNeeded) {
-    throw py::value_error(who + " of shape " + shape_text(given) +
-                          " is not contiguous and aligned; copy it");
-  }
+  check_kind(array, name, dtype);
+  check_shape(array, name, Shape(shape.begin(), shape.end()));
 }
 
 LinearArrays::LinearArrays(const LinearSize& size, const py::array& codes, const py::array& scale,

@@ -14,9 +14,6 @@ namespace lamella {
 
 using Extents = std::vector<std::size_t>;
 
-// Raises ValueError unless the array has so many dimensions.
-void check_dimensions(const pybind11::array& array, const char* name, pybind11::ssize_t dimensions);
-
 // Raises ValueError unless the array is C-contiguous, aligned, and of this dtype and shape.
 void check_array(const pybind11::array& array, const char* name, const pybind11::dtype& dtype,
                  const Extents& shape);

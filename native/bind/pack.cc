@@ -1,24 +1,18 @@
 #include "bind/pack.h"
 
 #include <pybind11/numpy.h>
-#include <pybind11/stl.h>
 
 #include <string>
-#include <vector>
 
 #include "base/formats.h"
 #include "bind/arrays.h"
+#include "bind/kernels.h"
 #include "kernels/pack/pack.h"
 
 namespace lamella {
 namespace {
 
 namespace py = pybind11;
-
-void check_runs(const PackKernel& kernel) {
-  if (runs_on(kernel.needs, detect_isa())) return;
-  throw py::value_error(std::string(kernel.name) + " needs instructions that this processor lacks");
-}
 
 void check_bits(int bits) {
   if (packs(bits)) return;
@@ -122,28 +116,15 @@ Bytes expand(const PackKernel& kernel, const py::array& kept, const py::array& m
   return out;
 }
 
-bool runs_here(const PackKernel& kernel) { return runs_on(kernel.needs, detect_isa()); }
-
-std::vector<const PackKernel*> listed_kernels() {
-  std::vector<const PackKernel*> kernels;
-  for (const PackKernel& kernel : pack_kernels()) kernels.push_back(&kernel);
-  return kernels;
-}
-
 }  // namespace
 
 void bind_pack(py::module_& module, IsaSet allowed) {
   using py::arg;
-  constexpr auto kStatic = py::return_value_policy::reference;
-  py::class_<PackKernel>(module, "PackKernel")
-      .def_property_readonly("name", [](const PackKernel& kernel) { return kernel.name; })
-      .def_property_readonly("runs_here", &runs_here)
+  bind_kernel(module, "pack", "PackKernel", pack_kernels(), pack_select(allowed))
       .def("pack", &pack, arg("codes"), arg("bits"))
       .def("unpack", &unpack, arg("packed"), arg("cols"), arg("bits"))
       .def("compact", &compact, arg("codes"), arg("mask"))
       .def("expand", &expand, arg("kept"), arg("mask"), arg("zero"), arg("cols"), arg("group"));
-  module.def("pack_kernels", &listed_kernels, kStatic);
-  module.def("pack_kernel", [allowed] { return &pack_select(allowed); }, kStatic);
 }
 
 }  // namespace lamella

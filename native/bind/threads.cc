@@ -3,8 +3,6 @@
 #include <memory>
 #include <string>
 
-#include "base/threads.h"
-
 namespace lamella {
 namespace {
 

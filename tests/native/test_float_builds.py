@@ -7,39 +7,23 @@ the sanitizers, which see reads and writes outside the arrays.
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from native.probes import ARM_COMPILER, SANITIZERS, build, emulator
 
 from lamella import _native
 from native import reference_float as reference
 
-NATIVE = Path(__file__).resolve().parents[2] / "native"
 OPERATIONS = ("elementwise", "softmax", "rmsnorm", "layernorm", "rope")
-# The contract forbids the compiler to fuse a product and a sum by itself.
-FLAGS = ("-std=c++17", "-O2", "-Wall", "-Wextra", "-Werror", "-ffp-contract=off", f"-I{NATIVE}")
 UNARY = ("exp", "sigmoid", "tanh", "erf", "relu", "relu6", "gelu", "gelu_tanh", "silu")
 BINARY = ("add", "mul", "swiglu")
 # rows, cols, heads, half
 SHAPES = [(3, 1, 1, 1), (4, 15, 2, 8), (5, 16, 1, 15), (3, 17, 3, 16), (2, 33, 2, 17)]
 SHAPES += [(6, 64, 1, 32), (3, 100, 2, 40), (2, 576, 1, 64), (0, 5, 1, 1), (2, 0, 0, 0)]
-
-
-def build(compiler: str, folder: Path, *flags: str) -> Path:
-    if shutil.which(compiler) is None:
-        pytest.skip(f"{compiler} is not installed")
-    program = folder / "float_probe"
-    sources = list(NATIVE.glob("base/*.cc"))
-    sources += [path for name in OPERATIONS for path in NATIVE.glob(f"kernels/{name}/*.cc")]
-    probe = Path(__file__).with_name("float_probe.cc")
-    subprocess.run(
-        [compiler, *FLAGS, *flags, *sources, probe, "-pthread", "-o", program], check=True
-    )
-    return program
 
 
 def answers(
@@ -101,17 +85,15 @@ def check(command: list[str | Path], isa: str, folder: Path) -> None:
 
 @pytest.mark.arm
 def test_arm64_gives_the_same_bits_under_qemu(tmp_path: Path) -> None:
-    if shutil.which("qemu-aarch64") is None:
-        pytest.skip("qemu-aarch64 is not installed")
-    program = build("aarch64-linux-gnu-g++", tmp_path, "-static")
-    for processor in ("max", "cortex-a72", "neoverse-n1"):
-        check(["qemu-aarch64", "-cpu", processor, program], "neon", tmp_path)
-    check(["qemu-aarch64", program], "portable", tmp_path)
+    processors = [emulator(name) for name in ("max", "cortex-a72", "neoverse-n1")]
+    program = build(ARM_COMPILER, tmp_path, "float_probe", OPERATIONS, "-O2", "-static")
+    for processor in processors:
+        check([*processor, program], "neon", tmp_path)
+    check([*processors[0], program], "portable", tmp_path)
 
 
 @pytest.mark.parametrize("compiler", ["g++", "clang++"])
 def test_sanitizers_find_nothing_in_any_kernel(compiler: str, tmp_path: Path) -> None:
-    flags = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all")
-    program = build(compiler, tmp_path, *flags)
+    program = build(compiler, tmp_path, "float_probe", OPERATIONS, "-O2", *SANITIZERS)
     for isa in _native.isa_of_this_processor():
         check([program], isa, tmp_path)

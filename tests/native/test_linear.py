@@ -243,7 +243,7 @@ def test_inputs_that_do_not_fit_are_refused(kernel: _native.LinearKernel) -> Non
         kernel.run(weight, x.astype(np.float64))
     with pytest.raises(ValueError, match=r"x must have 2 dimensions, but its shape is \(40,\)"):
         kernel.run(weight, x[0])
-    with pytest.raises(ValueError, match="not contiguous and aligned"):
+    with pytest.raises(ValueError, match="not contiguous or not aligned"):
         kernel.run(weight, np.asfortranarray(x))
     with pytest.raises(ValueError, match=r"bias must have the shape \(8,\), not \(9,\)"):
         kernel.run(weight, x, np.zeros(9, np.float32))

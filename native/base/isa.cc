@@ -38,39 +38,71 @@ bool has_avxvnni() {
   return __get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx) != 0 && (eax >> 4 & 1) != 0;
 }
 
-bool has_avx512() {
-  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
-         __builtin_cpu_supports("avx512vnni");
-}
+// The builtin wants a literal.
+#define LAMELLA_HAS(feature) [] { return __builtin_cpu_supports(feature) != 0; }
+// The bit that a set adds to the one that it extends.
+constexpr IsaSet kOwnAvxVnni = isa::kAvxVnni & ~isa::kAvx2;
+constexpr IsaSet kOwnAvx512 = isa::kAvx512 & ~isa::kAvx2;
+
+constexpr IsaFeature kFeatures[] = {
+    {"AVX2", isa::kAvx2, LAMELLA_HAS("avx2")},
+    {"FMA", isa::kAvx2, LAMELLA_HAS("fma")},
+    {"F16C", isa::kAvx2, LAMELLA_HAS("f16c")},
+    {"BMI2", isa::kAvx2, LAMELLA_HAS("bmi2")},
+    {"AVX-VNNI", kOwnAvxVnni, &has_avxvnni},
+    {"AVX-512 F", kOwnAvx512, LAMELLA_HAS("avx512f")},
+    {"AVX-512 BW", kOwnAvx512, LAMELLA_HAS("avx512bw")},
+    {"AVX-512 DQ", kOwnAvx512, LAMELLA_HAS("avx512dq")},
+    {"AVX-512 VL", kOwnAvx512, LAMELLA_HAS("avx512vl")},
+    {"AVX-512 VNNI", kOwnAvx512, LAMELLA_HAS("avx512vnni")},
+};
+
+#elif LAMELLA_ARM
+
+#if defined(__linux__)
+bool has_dotprod() { return (getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0; }
+bool has_i8mm() { return (getauxval(AT_HWCAP2) & HWCAP2_I8MM) != 0; }
+#else
+bool has_dotprod() { return false; }
+bool has_i8mm() { return false; }
+#endif
+
+constexpr IsaFeature kFeatures[] = {
+    {"NEON", isa::kNeon, [] { return true; }},
+    {"DotProd", isa::kDotprod & ~isa::kNeon, &has_dotprod},
+    {"I8MM", isa::kI8mm & ~isa::kDotprod, &has_i8mm},
+};
 
 #endif
+
+#if LAMELLA_X86 || LAMELLA_ARM
+constexpr Span<IsaFeature> kAllFeatures(kFeatures);
+#else
+constexpr Span<IsaFeature> kAllFeatures(nullptr, 0);
+#endif
+
+IsaSet ask_processor() {
+#if LAMELLA_X86
+  // Needed where a static constructor asks before the compiler's own has run.
+  __builtin_cpu_init();
+#endif
+  IsaSet found = isa::kNone;
+  for (const IsaFeature& feature : kAllFeatures) found |= feature.bit;
+  for (const IsaFeature& feature : kAllFeatures) {
+    if (!feature.present()) found &= ~feature.bit;
+  }
+  return found;
+}
 
 }  // namespace
 
 Span<IsaName> isa_names() { return kNames; }
 
+Span<IsaFeature> isa_features() { return kAllFeatures; }
+
 IsaSet detect_isa() {
-  IsaSet found = isa::kNone;
-#if LAMELLA_X86
-  // Needed where a static constructor asks before the compiler's own has run.
-  __builtin_cpu_init();
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
-      __builtin_cpu_supports("f16c") && __builtin_cpu_supports("bmi2")) {
-    found |= isa::kAvx2;
-    if (has_avxvnni()) found |= isa::kAvxVnni;
-    if (has_avx512()) found |= isa::kAvx512;
-  }
-#endif
-#if LAMELLA_ARM
-  found |= isa::kNeon;
-#if defined(__linux__)
-  if ((getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0) {
-    found |= isa::kDotprod;
-    if ((getauxval(AT_HWCAP2) & HWCAP2_I8MM) != 0) found |= isa::kI8mm;
-  }
-#endif
-#endif
+  // Asking a virtual processor leaves the virtual machine, which takes microseconds.
+  static const IsaSet found = ask_processor();
   return found;
 }
 

@@ -1,6 +1,6 @@
 // Instruction sets: what the host offers, what a kernel needs, and regions compiled for one.
 //
-// To add an instruction set, add one bit here, and in isa.cc one row and its detection.
+// To add an instruction set, add one bit here, and in isa.cc its name and its features.
 #pragma once
 
 #include <cstdint>
@@ -61,6 +61,16 @@ struct IsaName {
 
 // Every name that LAMELLA_ISA takes, on any processor; "portable" first.
 Span<IsaName> isa_names();
+
+// A feature of a processor, as its maker calls it. A set is there where all of its features are.
+struct IsaFeature {
+  const char* name;
+  IsaSet bit;  // the one bit that needs it
+  bool (*present)();
+};
+
+// Every feature that the kernels of this build may need.
+Span<IsaFeature> isa_features();
 
 // What the processor offers, whatever LAMELLA_ISA says.
 IsaSet detect_isa();

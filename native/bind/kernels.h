@@ -26,12 +26,28 @@ void check_runs(const Kernel& kernel) {
                               " needs instructions that this processor lacks");
 }
 
+// One kernel as `lamella kernels` lists it.
+struct KernelRow {
+  std::string operation;  // its folder in native/kernels
+  const char* name;
+  IsaSet needs;
+};
+
+// Adds a row to the list of all kernels; bind_kernels() does it for every operation.
+void list_kernel(const KernelRow& row);
+
+// Adds kernels(), the list of all kernels that were bound, with what each needs and lacks.
+void bind_kernel_list(pybind11::module_& module, IsaSet allowed);
+
 // Adds the class `title` of one operation's kernels, and <op>_kernels(), which lists them.
 template <typename Kernel>
 pybind11::class_<Kernel> bind_kernels(pybind11::module_& module, const std::string& op,
                                       const char* title, Span<Kernel> kernels) {
   std::vector<const Kernel*> listed;
-  for (const Kernel& kernel : kernels) listed.push_back(&kernel);
+  for (const Kernel& kernel : kernels) {
+    listed.push_back(&kernel);
+    list_kernel({op, kernel.name, kernel.needs});
+  }
   module.def((op + "_kernels").c_str(), [listed] { return listed; },
              pybind11::return_value_policy::reference);
   return pybind11::class_<Kernel>(module, title)

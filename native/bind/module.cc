@@ -5,7 +5,9 @@
 
 #include "base/formats.h"
 #include "base/isa.h"
+#include "bind/bandwidth.h"
 #include "bind/float_ops.h"
+#include "bind/kernels.h"
 #include "bind/linear.h"
 #include "bind/pack.h"
 #include "bind/threads.h"
@@ -49,6 +51,8 @@ PYBIND11_MODULE(_native, module) {
   module.def("formats", &formats);
   module.def("isa", [allowed] { return names_in(allowed); });
   module.def("isa_of_this_processor", [] { return names_in(detect_isa()); });
+  bind_bandwidth(module);
+  bind_kernel_list(module, allowed);
   bind_threads(module);
   bind_pack(module, allowed);
   bind_linear(module, allowed);

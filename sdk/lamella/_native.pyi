@@ -15,6 +15,19 @@ class _FormatTable(TypedDict):
     weight_bits: tuple[int, ...]
     groups: tuple[int, ...]
 
+class _KernelRow(TypedDict):
+    """A kernel as every operation has them, in the order of its `kernels.inc`.
+
+    `needs` and `lacks` are features of processors; `lacks` are those that this one does not have.
+    `allowed` is False too where LAMELLA_ISA names a smaller set.
+    """
+
+    operation: str
+    name: str
+    needs: list[str]
+    lacks: list[str]
+    allowed: bool
+
 @final
 class PackKernel:
     """One row of `native/kernels/pack/kernels.inc`.
@@ -205,6 +218,9 @@ def isa() -> list[str]:
 def isa_of_this_processor() -> list[str]:
     """Returns the names of what the processor offers, whatever LAMELLA_ISA says."""
 
+def kernels() -> list[_KernelRow]:
+    """Returns every kernel of this build, operation by operation."""
+
 def pack_kernels() -> list[PackKernel]:
     """Returns every kernel of this build, best first; the last runs everywhere."""
 
@@ -213,6 +229,12 @@ def pack_kernel() -> PackKernel:
 
 def usable_processors() -> int:
     """Returns how many processors this process may run on."""
+
+def read_bytes(bytes: _Bytes, pool: ThreadPool | None = None) -> int:
+    """Reads an array as fast as memory gives it; returns the exclusive or of its 64-bit words.
+
+    Raises ValueError unless the size is a multiple of 64.
+    """
 
 def pack_linear(
     codes: _Bytes, scale: _Scale, zero: _Bytes | None, bits: int, group: int

@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from lamella.cli import artifacts, stages, whole
+from lamella.cli import artifacts, machine, stages, whole
 from lamella.errors import LamellaError
 
 INTERRUPTED = 130
@@ -29,6 +29,8 @@ app = typer.Typer(
 for module in (whole, stages, artifacts):
     for verb in module.VERBS:
         app.command(no_args_is_help=True)(verb)
+for name, group in machine.GROUPS.items():
+    app.add_typer(group, name=name)
 
 
 def main() -> None:

@@ -29,6 +29,7 @@ def test_help_lists_every_verb_and_exit_code() -> None:
     text = said("--help")
     for verb in VERBS:
         assert re.search(rf"\b{verb}\b", text), verb
+    assert re.search(r"\bkernels\b", text)
     assert "Exit codes: 0 done, 2 wrong usage" in text
     assert "11 file cannot be written" in text
 

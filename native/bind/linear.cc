@@ -30,14 +30,19 @@ py::tuple run_input(const LinearInputKernel& kernel, const py::array& x) {
   std::fill_n(codes.mutable_data(), codes.size(), std::int8_t{0});
   Floats scale({blocks, tokens});
   py::array_t<std::int32_t> sum({blocks, tokens});
-  const LinearInput input{static_cast<std::size_t>(tokens), cols, codes.mutable_data(),
-                          scale.mutable_data(), sum.mutable_data()};
+  py::array_t<std::int32_t> half_sum({blocks, tokens});
+  const LinearInput input{static_cast<std::size_t>(tokens),
+                          cols,
+                          codes.mutable_data(),
+                          scale.mutable_data(),
+                          sum.mutable_data(),
+                          half_sum.mutable_data()};
   const float* from = in.data();
   {
     const py::gil_scoped_release unlocked;
     kernel.run(from, input, {0, input.tokens});
   }
-  return py::make_tuple(codes, scale, sum);
+  return py::make_tuple(codes, scale, sum, half_sum);
 }
 
 Floats run_linear(const LinearKernel& kernel, const LinearArrays& weight, const py::array& x,
@@ -64,7 +69,9 @@ Floats run_linear(const LinearKernel& kernel, const LinearArrays& weight, const 
   std::vector<std::int8_t> codes(tokens * token_bytes(view.cols));
   std::vector<float> scale(tokens * blocks_of(view.cols));
   std::vector<std::int32_t> sum(scale.size());
-  const LinearInput input{tokens, view.cols, codes.data(), scale.data(), sum.data()};
+  std::vector<std::int32_t> half_sum(view.halved() ? scale.size() : 0);
+  const LinearInput input{tokens,       view.cols,  codes.data(),
+                          scale.data(), sum.data(), view.halved() ? half_sum.data() : nullptr};
   const LinearInputFn quantize = linear_input_select(kernel.needs).run;
   run_slices(pool, tokens, [&](Slice slice) { quantize(from, input, slice); });
   const LinearCall call{view, input, added, to};

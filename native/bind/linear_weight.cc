@@ -21,14 +21,23 @@ void check_size(const LinearSize& size) {
   if (size.bits == 1 || !packs(size.bits)) {
     throw py::value_error("bits must be 2, 3, 4, 5, 6 or 8, not " + std::to_string(size.bits));
   }
-  if (size.group == 0 || size.group == 32 || size.group == 64 || size.group == 128) return;
-  throw py::value_error("group must be 32, 64, 128, or 0 for one scale per row, not " +
+  const auto* known = std::find(std::begin(kGroups), std::end(kGroups), size.group);
+  if (size.group == 0 || known != std::end(kGroups)) return;
+  throw py::value_error("group must be 16, 32, 64, 128, or 0 for one scale per row, not " +
                         std::to_string(size.group));
 }
 
+// Scales of a packed row.
 std::size_t grids_of(const LinearSize& size) {
+  return lamella::grids_of(static_cast<std::size_t>(size.cols),
+                           static_cast<std::size_t>(size.group));
+}
+
+// Scales of a row before it is packed.
+std::size_t groups_of(const LinearSize& size) {
   if (size.group == 0) return 1;
-  return groups_of(static_cast<std::size_t>(size.cols), static_cast<std::size_t>(size.group));
+  return lamella::groups_of(static_cast<std::size_t>(size.cols),
+                            static_cast<std::size_t>(size.group));
 }
 
 py::dtype scale_dtype(const LinearSize& size) {
@@ -63,10 +72,12 @@ py::array empty_array(const py::dtype& dtype, const Extents& shape) {
 }
 
 template <typename Item>
-py::array packed_grids(const py::array& items, std::size_t rows, std::size_t grids) {
+py::array packed_grids(const py::array& items, const LinearSize& size) {
+  const auto rows = static_cast<std::size_t>(size.rows);
+  const std::size_t groups = groups_of(size), grids = grids_of(size);
   py::array packed = empty_array(items.dtype(), {strips_of(rows), grids, kStripRows});
-  pack_grids(rows, grids, static_cast<const Item*>(items.data()),
-             static_cast<Item*>(packed.mutable_data()));
+  pack_grids(rows, groups, static_cast<const Item*>(items.data()),
+             static_cast<Item*>(packed.mutable_data()), grids - groups);
   return packed;
 }
 
@@ -87,20 +98,20 @@ LinearArrays pack_linear(const py::array& codes, const py::array& scale, const O
   check_size(size);
   const auto rows = static_cast<std::size_t>(size.rows);
   const auto cols = static_cast<std::size_t>(size.cols);
-  const std::size_t grids = grids_of(size);
+  const Extents grids{rows, groups_of(size)};
   const auto bytes = py::dtype::of<std::uint8_t>();
   check_array(codes, "codes", bytes, {rows, cols});
   check_codes(codes, "codes", bits);
-  check_array(scale, "scale", scale_dtype(size), {rows, grids});
+  check_array(scale, "scale", scale_dtype(size), grids);
   OptionalArray zeros;
   if (zero) {
-    check_array(*zero, "zero", bytes, {rows, grids});
-    zeros = packed_grids<std::uint8_t>(*zero, rows, grids);
+    check_array(*zero, "zero", bytes, grids);
+    zeros = packed_grids<std::uint8_t>(*zero, size);
   }
-  return LinearArrays(size, packed_codes(codes, rows, cols, bits),
-                      group == 0 ? packed_grids<float>(scale, rows, grids)
-                                 : packed_grids<std::uint16_t>(scale, rows, grids),
-                      zeros);
+  return LinearArrays(
+      size, packed_codes(codes, rows, cols, bits),
+      group == 0 ? packed_grids<float>(scale, size) : packed_grids<std::uint16_t>(scale, size),
+      zeros);
 }
 
 }  // namespace

@@ -72,10 +72,10 @@ class LinearWeight:
     """A packed weight of `linear_a8`; `native/KERNELS.md` describes the arrays.
 
     Shapes, with strips = ceil(rows / 8), blocks = ceil(cols / 32) and groups = ceil(cols / group),
-    1 where `group` is 0: `codes` (strips, blocks, 32 * bits), `scale` and `zero`
-    (strips, groups, 8). `scale` is float16, or float32 where `group` is 0. Without `zero`, every
-    zero point is 2^(bits-1). The arrays are kept and not copied. Raises ValueError for a size that
-    no format has and for arrays that do not fit it.
+    1 where `group` is 0 and 2 * blocks where it is 16: `codes` (strips, blocks, 32 * bits), `scale`
+    and `zero` (strips, groups, 8). `scale` is float16, or float32 where `group` is 0. Without
+    `zero`, every zero point is 2^(bits-1). The arrays are kept and not copied. Raises ValueError
+    for a size that no format has and for arrays that do not fit it.
     """
 
     def __init__(
@@ -111,11 +111,13 @@ class LinearInputKernel:
     def name(self) -> str: ...
     @property
     def runs_here(self) -> bool: ...
-    def run(self, x: _Real) -> tuple[npt.NDArray[np.int8], _Real, npt.NDArray[np.int32]]:
-        """Quantizes (tokens, cols) and returns codes, scale and sum.
+    def run(
+        self, x: _Real
+    ) -> tuple[npt.NDArray[np.int8], _Real, npt.NDArray[np.int32], npt.NDArray[np.int32]]:
+        """Quantizes (tokens, cols) and returns codes, scale, sum and half sum.
 
-        With blocks = ceil(cols / 32): codes (tokens, at least 32 * blocks), scale and sum
-        (blocks, tokens).
+        With blocks = ceil(cols / 32): codes (tokens, at least 32 * blocks), the others
+        (blocks, tokens). The half sum is that of the first 16 codes of a block.
         """
 
 @final
@@ -241,7 +243,7 @@ def pack_linear(
 ) -> LinearWeight:
     """Packs (rows, cols) codes below 2^bits with (rows, groups) scales and zero points.
 
-    `group` is 32, 64 or 128 with float16 scales, or 0 with one float32 scale per row.
+    `group` is 16, 32, 64 or 128 with float16 scales, or 0 with one float32 scale per row.
     """
 
 def linear_input_kernels() -> list[LinearInputKernel]:

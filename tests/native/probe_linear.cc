@@ -30,22 +30,24 @@ void write(const std::vector<Item>& items) {
 }
 
 template <typename Item>
-std::vector<Item> read_grids(std::istream& in, std::size_t rows, std::size_t grids) {
-  const auto items = read<Item>(in, rows * grids);
-  std::vector<Item> packed(lamella::strips_of(rows) * grids * lamella::kStripRows);
-  lamella::pack_grids(rows, grids, items.data(), packed.data());
+std::vector<Item> read_grids(std::istream& in, std::size_t rows, std::size_t groups,
+                             std::size_t padding) {
+  const auto items = read<Item>(in, rows * groups);
+  std::vector<Item> packed(lamella::strips_of(rows) * (groups + padding) * lamella::kStripRows);
+  lamella::pack_grids(rows, groups, items.data(), packed.data(), padding);
   return packed;
 }
 
 void answer(const std::vector<std::uint32_t>& head, lamella::IsaSet allowed, std::istream& in) {
   const std::size_t rows = head[0], cols = head[1], group = head[3], tokens = head[4];
   const int bits = static_cast<int>(head[2]);
-  const std::size_t grids = group == 0 ? 1 : lamella::groups_of(cols, group);
+  const std::size_t groups = group == 0 ? 1 : lamella::groups_of(cols, group);
+  const std::size_t grids = lamella::grids_of(cols, group), padding = grids - groups;
   const std::size_t blocks = lamella::blocks_of(cols);
   const auto codes = read<std::uint8_t>(in, rows * cols);
-  const auto half_scale = read_grids<std::uint16_t>(in, rows, group == 0 ? 0 : grids);
-  const auto row_scale = read_grids<float>(in, rows, group == 0 ? 1 : 0);
-  const auto zero = read_grids<std::uint8_t>(in, rows, head[5] == 0 ? 0 : grids);
+  const auto half_scale = read_grids<std::uint16_t>(in, rows, group == 0 ? 0 : groups, padding);
+  const auto row_scale = read_grids<float>(in, rows, group == 0 ? 1 : 0, 0);
+  const auto zero = read_grids<std::uint8_t>(in, rows, head[5] == 0 ? 0 : groups, padding);
   const auto x = read<float>(in, tokens * cols);
   const auto bias = read<float>(in, head[6] == 0 ? 0 : rows);
 
@@ -63,8 +65,10 @@ void answer(const std::vector<std::uint32_t>& head, lamella::IsaSet allowed, std
                                      head[5] == 0 ? nullptr : zero.data()};
   std::vector<std::int8_t> inputs(tokens * lamella::token_bytes(cols));
   std::vector<float> scale(tokens * blocks);
-  std::vector<std::int32_t> sum(tokens * blocks);
-  const lamella::LinearInput input{tokens, cols, inputs.data(), scale.data(), sum.data()};
+  std::vector<std::int32_t> sum(tokens * blocks), half_sum(tokens * blocks);
+  const lamella::LinearInput input{tokens,        cols,
+                                   inputs.data(), scale.data(),
+                                   sum.data(),    group == 16 ? half_sum.data() : nullptr};
   const auto& quantize = lamella::linear_input_select(allowed);
   quantize.run(x.data(), input, {0, tokens});
   std::vector<float> y(tokens * rows);

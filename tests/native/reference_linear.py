@@ -65,10 +65,11 @@ def pack(codes: Bytes, bits: int) -> Bytes:
     return tiles.reshape(*tiles.shape[:2], 32 * bits)
 
 
-def pack_grids(grids: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
-    """Returns (strips, groups, 8)."""
-    padded = np.pad(grids, ((0, -len(grids) % STRIP), (0, 0)))
-    strips = padded.reshape(len(padded) // STRIP, STRIP, grids.shape[1])
+def pack_grids(grids: npt.NDArray[np.generic], group: int) -> npt.NDArray[np.generic]:
+    """Returns (strips, groups, 8); groups of 16 are filled up to whole blocks."""
+    odd = grids.shape[1] % 2 if group == 16 else 0
+    padded = np.pad(grids, ((0, -len(grids) % STRIP), (0, odd)))
+    strips = padded.reshape(len(padded) // STRIP, STRIP, padded.shape[1])
     return np.ascontiguousarray(strips.transpose(0, 2, 1))
 
 
@@ -114,11 +115,16 @@ def linear(weight: Weight, x: Real, bias: Real | None = None) -> Real:
     per_group = weight.scale.astype(np.float32)
     codes = np.pad(weight.codes, ((0, 0), (0, -cols % BLOCK))).astype(np.int64)
     y = np.zeros((len(x), rows), np.float32)
-    for block in range(-(-cols // BLOCK)):
-        grid = block * BLOCK // weight.group if weight.group else 0
-        part = inputs[:, block]
-        dot = part @ codes[:, block * BLOCK : (block + 1) * BLOCK].T
-        dot -= part.sum(axis=1)[:, None] * weight.zeros()[:, grid]
+    # Columns that share a scale of the weight and one of the input.
+    width = 16 if weight.group == 16 else BLOCK
+    # A block may have no column in its second half: the group there has the scale 0.
+    per_group, zeros = (np.pad(part, ((0, 0), (0, 1))) for part in (per_group, weight.zeros()))
+    for start in range(0, codes.shape[1], width):
+        block, first = divmod(start, BLOCK)
+        grid = start // weight.group if weight.group else 0
+        part = inputs[:, block, first : first + width]
+        dot = part @ codes[:, start : start + width].T
+        dot -= part.sum(axis=1)[:, None] * zeros[:, grid]
         with np.errstate(under="ignore", over="ignore", invalid="ignore"):
             step = input_scale[:, block, None] * per_group[None, :, grid]
             y = fma(step, dot.astype(np.float32), y)

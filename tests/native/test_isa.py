@@ -26,7 +26,7 @@ KERNELS = {
     "avx512": ("avx2", "avx512", "avx2"),
     "neon": ("portable", "neon", "neon"),
     "dotprod": ("portable", "dotprod", "neon"),
-    "i8mm": ("portable", "dotprod", "neon"),
+    "i8mm": ("portable", "i8mm", "neon"),
 }
 
 

@@ -18,10 +18,10 @@ from native import reference_linear as reference
 
 Real = npt.NDArray[np.float32]
 
-GROUPS = (0, 32, 64, 128)
+GROUPS = (0, 16, 32, 64, 128)
 # Around the 8 rows of a strip, the 16 of two, the 32 columns of a block and the groups.
 ROWS = (1, 7, 8, 9, 16, 17, 24)
-COLS = (1, 31, 32, 33, 64, 65, 100, 128, 129, 160, 576)
+COLS = (1, 15, 16, 17, 31, 32, 33, 48, 64, 65, 100, 128, 129, 160, 576)
 HERE = [kernel for kernel in _native.linear_a8_kernels() if kernel.runs_here]
 
 SHARED = settings(derandomize=True, deadline=None, max_examples=60)
@@ -74,10 +74,11 @@ def test_packs_like_the_reference(bits: int, shape: tuple[int, int]) -> None:
         assert (packed.rows, packed.cols, packed.bits, packed.group) == (*shape, bits, group)
         tiles = reference.pack(weight.codes, bits)
         np.testing.assert_array_equal(packed.codes, tiles, strict=True)
-        scale = reference.pack_grids(weight.scale)
+        scale = reference.pack_grids(weight.scale, group)
         np.testing.assert_array_equal(packed.scale, scale, strict=True)
         assert weight.zero is not None
-        np.testing.assert_array_equal(packed.zero, reference.pack_grids(weight.zero), strict=True)
+        zero = reference.pack_grids(weight.zero, group)
+        np.testing.assert_array_equal(packed.zero, zero, strict=True)
 
 
 def test_a_step_of_4_bits_has_its_first_half_in_the_low_nibbles() -> None:
@@ -102,8 +103,9 @@ def test_equals_the_reference(kernel: _native.LinearKernel, group: int, zero: bo
 def test_every_number_of_tokens_equals_the_reference(
     kernel: _native.LinearKernel, tokens: int
 ) -> None:
-    weight = draw(tokens, kernel.bits, (19, 96), 32, zero=True)
-    check(kernel, weight, draw_input(tokens, tokens, 96))
+    for group in (16, 32):
+        weight = draw(tokens, kernel.bits, (19, 96), group, zero=True)
+        check(kernel, weight, draw_input(tokens, tokens, 96))
 
 
 @SHARED
@@ -265,8 +267,8 @@ def test_parts_of_a_weight_that_do_not_fit_are_refused() -> None:
         _native.pack_linear(codes, scale, zero, 4, 0)
     with pytest.raises(ValueError, match=r"scale must have the shape \(8, 1\), not \(8, 2\)"):
         _native.pack_linear(codes, scale, zero, 4, 64)
-    with pytest.raises(ValueError, match=r"group must be 32, 64, 128, or 0 .*, not 16"):
-        _native.pack_linear(codes, scale, zero, 4, 16)
+    with pytest.raises(ValueError, match=r"group must be 16, 32, 64, 128, or 0 .*, not 48"):
+        _native.pack_linear(codes, scale, zero, 4, 48)
     with pytest.raises(ValueError, match="infinite or not a number"):
         _native.pack_linear(codes, scale * np.float16(np.inf), zero, 4, 32)
 

@@ -29,7 +29,7 @@ KERNELS = {
     "avx512": ("avx2", "avx512"),
     "neon": ("neon", "neon"),
     "dotprod": ("neon", "dotprod"),
-    "i8mm": ("neon", "dotprod"),
+    "i8mm": ("neon", "i8mm"),
 }
 
 
@@ -38,7 +38,7 @@ def cases() -> Iterator[tuple[bytes, bytes, int]]:
     generator = np.random.default_rng(11)
     for bits in WEIGHT_BITS:
         for number, (rows, cols, tokens) in enumerate(SHAPES):
-            group = (0, 32, 64, 128)[number % 4]
+            group = (0, 32, 16, 64, 128)[number % 5]
             grids = (rows, -(-cols // group) if group else 1)
             codes = generator.integers(0, 1 << bits, (rows, cols), dtype=np.uint8)
             real = generator.uniform(-1, 1, grids)

@@ -25,7 +25,7 @@ def kernel(request: pytest.FixtureRequest) -> _native.LinearInputKernel:
 
 def check(kernel: _native.LinearInputKernel, x: Real) -> None:
     """Compares codes, scales and sums, and that what follows the last block is not written."""
-    codes, scale, total = kernel.run(x)
+    codes, scale, total, half = kernel.run(x)
     expected, expected_scale = reference.quantize(x)
     blocks = expected.shape[1]
     flat = expected.reshape(len(x), blocks * 32)
@@ -33,6 +33,7 @@ def check(kernel: _native.LinearInputKernel, x: Real) -> None:
     assert not codes[:, blocks * 32 :].any()
     np.testing.assert_array_equal(scale.T.view(np.uint32), expected_scale.view(np.uint32))
     np.testing.assert_array_equal(total.T, expected.sum(axis=2))
+    np.testing.assert_array_equal(half.T, expected[:, :, :16].sum(axis=2))
 
 
 @pytest.mark.parametrize("cols", [0, 1, 7, 8, 31, 32, 33, 63, 64, 65, 96, 100, 576])
@@ -53,7 +54,7 @@ def test_any_float_equals_the_reference(kernel: _native.LinearInputKernel) -> No
 def test_ties_are_rounded_to_even(kernel: _native.LinearInputKernel) -> None:
     x = np.zeros((1, 32), np.float32)
     x[0, :6] = (127, 0.5, 1.5, 2.5, -0.5, -3.5)
-    codes, scale, total = kernel.run(x)
+    codes, scale, total, _ = kernel.run(x)
     assert codes[0, :6].tolist() == [127, 0, 2, 2, 0, -4]
     assert (scale[0, 0], total[0, 0]) == (1, 127)
 
@@ -62,7 +63,7 @@ def test_ties_are_rounded_to_even(kernel: _native.LinearInputKernel) -> None:
 def test_a_block_that_is_nearly_zero_has_scale_0(
     kernel: _native.LinearInputKernel, largest: float
 ) -> None:
-    codes, scale, total = kernel.run(np.full((1, 32), largest, np.float32))
+    codes, scale, total, _ = kernel.run(np.full((1, 32), largest, np.float32))
     assert not codes.any()
     assert scale[0, 0].view(np.uint32) == 0
     assert total[0, 0] == 0
@@ -74,7 +75,7 @@ def test_the_largest_magnitude_has_the_code_127(
 ) -> None:
     x = np.zeros((1, 64), np.float32)
     x[0, 40], x[0, 50] = largest, -largest
-    codes, scale, _ = kernel.run(x)
+    codes, scale, *_ = kernel.run(x)
     assert (codes[0, 40], codes[0, 50]) == (127, -127)
     assert scale[1, 0] == largest / np.float32(127)
 
@@ -85,7 +86,7 @@ def test_a_block_that_is_not_finite_has_the_scale_nan(
 ) -> None:
     x = np.ones((2, 64), np.float32)
     x[1, 33] = wrong
-    codes, scale, _ = kernel.run(x)
+    codes, scale, *_ = kernel.run(x)
     assert np.isnan(scale).tolist() == [[False, False], [False, True]]
     assert not codes[1, 32:64].any()
     assert (codes[1, :32] == 127).all()

@@ -20,6 +20,7 @@ namespace {
 
 constexpr std::size_t kTokens = 8;
 constexpr std::size_t kStrips = 2;
+constexpr bool kPaired = false;
 using Sums = __m512;
 
 // One pointer or index for each of the two strips.
@@ -79,12 +80,15 @@ LAMELLA_INLINE __m512i load_zero(const LinearWeight& weight, Both<std::size_t> g
   return _mm512_cvtepu8_epi32(_mm_unpacklo_epi64(_mm_loadl_epi64(first), _mm_loadl_epi64(last)));
 }
 
-template <int kBits>
+template <int kBits, std::size_t kParts>
 struct Tile {
   LAMELLA_INLINE Tile(const LinearWeight& weight, Strips strips, std::size_t block) {
-    const Both<std::size_t> grid{weight.grid(strips.first, block), weight.grid(strips.last, block)};
-    scale = load_scale(weight, grid);
-    zero = load_zero<kBits>(weight, grid);
+    Both<std::size_t> grid{weight.grid(strips.first, block), weight.grid(strips.last, block)};
+    for (std::size_t part = 0; part < kParts; ++part) {
+      scale[part] = load_scale(weight, grid);
+      zero[part] = load_zero<kBits>(weight, grid);
+      grid = {grid.first + kStripRows, grid.last + kStripRows};
+    }
     unpack({weight.tile(strips.first, block), weight.tile(strips.last, block)},
            std::make_index_sequence<kSteps>());
   }
@@ -94,26 +98,36 @@ struct Tile {
     ((codes[kStep] = step_codes<kBits, kStep>(tiles)), ...);
   }
 
-  template <std::size_t... kStep>
+  template <std::size_t kFirst, std::size_t... kStep>
   LAMELLA_INLINE __m512i dot(const std::int8_t* input, std::index_sequence<kStep...>) const {
     __m512i sum = _mm512_setzero_si512();
-    ((sum = _mm512_dpbusd_epi32(sum, codes[kStep], _mm512_set1_epi32(step_input(input, kStep)))),
+    ((sum = _mm512_dpbusd_epi32(sum, codes[kFirst + kStep],
+                                _mm512_set1_epi32(step_input(input, kFirst + kStep)))),
      ...);
     return sum;
   }
 
-  LAMELLA_INLINE Sums add(const TokenBlock& token, Sums sums) const {
+  template <std::size_t kPart>
+  LAMELLA_INLINE Sums add_part(const TokenBlock& token, Sums sums) const {
+    constexpr std::size_t kCount = kSteps / kParts;
+    const __m512i of_part = dot<kPart * kCount>(token.codes, std::make_index_sequence<kCount>());
     // The upper half of each 32-bit zero point is 0, so that this multiplies only the lower one.
-    const __m512i sum = _mm512_set1_epi16(static_cast<short>(token.sum));
-    const __m512i exact = _mm512_sub_epi32(dot(token.codes, std::make_index_sequence<kSteps>()),
-                                           _mm512_madd_epi16(zero, sum));
-    const __m512 step = _mm512_mul_ps(scale, _mm512_set1_ps(token.scale));
+    const auto part = static_cast<short>(sum_of_part<kParts, kPart>(token));
+    const __m512i offset = _mm512_madd_epi16(zero[kPart], _mm512_set1_epi16(part));
+    const __m512i exact = _mm512_sub_epi32(of_part, offset);
+    const __m512 step = _mm512_mul_ps(scale[kPart], _mm512_set1_ps(token.scale));
     return _mm512_fmadd_ps(step, _mm512_cvtepi32_ps(exact), sums);
   }
 
+  LAMELLA_INLINE Sums add(const TokenBlock& token, Sums sums) const {
+    sums = add_part<0>(token, sums);
+    if constexpr (kParts == 2) sums = add_part<1>(token, sums);
+    return sums;
+  }
+
   __m512i codes[kSteps];
-  __m512 scale;
-  __m512i zero;
+  __m512 scale[kParts];
+  __m512i zero[kParts];
 };
 
 void store(Sums sums, float* rows) { _mm512_storeu_ps(rows, sums); }

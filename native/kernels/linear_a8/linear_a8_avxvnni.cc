@@ -10,27 +10,33 @@ namespace {
 
 constexpr std::size_t kTokens = 4;
 constexpr std::size_t kStrips = 1;
+constexpr bool kPaired = false;
 using Sums = __m256;
 
-template <int kBits>
+template <int kBits, std::size_t kParts>
 struct Tile {
   LAMELLA_INLINE Tile(const LinearWeight& weight, Strips strips, std::size_t block)
       : tile(weight, strips.first, block) {}
 
   LAMELLA_INLINE Sums add(const TokenBlock& token, Sums sums) const {
-    return tile.add(dot(token.codes, std::make_index_sequence<kSteps>()), token, sums);
+    const auto steps = std::make_index_sequence<kSteps / kParts>();
+    sums = tile.template add<0>(dot<0>(token.codes, steps), token, sums);
+    if constexpr (kParts == 2) {
+      sums = tile.template add<1>(dot<kSteps / 2>(token.codes, steps), token, sums);
+    }
+    return sums;
   }
 
-  template <std::size_t... kStep>
+  template <std::size_t kFirst, std::size_t... kStep>
   LAMELLA_INLINE __m256i dot(const std::int8_t* input, std::index_sequence<kStep...>) const {
     __m256i sum = _mm256_setzero_si256();
-    ((sum = _mm256_dpbusd_avx_epi32(sum, tile.codes[kStep],
-                                    _mm256_set1_epi32(step_input(input, kStep)))),
+    ((sum = _mm256_dpbusd_avx_epi32(sum, tile.codes[kFirst + kStep],
+                                    _mm256_set1_epi32(step_input(input, kFirst + kStep)))),
      ...);
     return sum;
   }
 
-  ymm::Tile<kBits> tile;
+  ymm::Tile<kBits, kParts> tile;
 };
 
 void store(Sums sums, float* rows) { _mm256_storeu_ps(rows, sums); }

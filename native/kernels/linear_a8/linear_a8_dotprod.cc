@@ -10,21 +10,31 @@ namespace {
 
 constexpr std::size_t kTokens = 4;
 constexpr std::size_t kStrips = 1;
+constexpr bool kPaired = false;
 using neon::store;
 using neon::Sums;
 
-template <int kBits>
+template <int kBits, std::size_t kParts>
 struct Tile {
   LAMELLA_INLINE Tile(const LinearWeight& weight, Strips strips, std::size_t block)
       : tile(weight, strips.first, block) {}
 
   LAMELLA_INLINE Sums add(const TokenBlock& token, const Sums& sums) const {
-    const auto steps = std::make_index_sequence<kSteps>();
+    Sums more = add_part<0>(token, sums);
+    if constexpr (kParts == 2) more = add_part<1>(token, more);
+    return more;
+  }
+
+  template <std::size_t kPart>
+  LAMELLA_INLINE Sums add_part(const TokenBlock& token, const Sums& sums) const {
+    constexpr std::size_t kCount = kSteps / kParts, kFirst = kPart * kCount;
+    const auto steps = std::make_index_sequence<kCount>();
     const int8x16_t input[] = {vld1q_s8(token.codes), vld1q_s8(token.codes + 16)};
-    const neon::Halves<int32x4_t> offset = tile.offset(token);
-    return tile.add({dot(tile.codes.low, input, offset.low, steps),
-                     dot(tile.codes.high, input, offset.high, steps)},
-                    token, sums);
+    const neon::Halves<int32x4_t> offset = tile.template offset<kPart>(token);
+    return tile.template add<kPart>(
+        {dot(tile.codes.low + kFirst, input + kPart, offset.low, steps),
+         dot(tile.codes.high + kFirst, input + kPart, offset.high, steps)},
+        token, sums);
   }
 
   // A register of input has four steps.
@@ -35,7 +45,7 @@ struct Tile {
     return sum;
   }
 
-  neon::Tile<kBits> tile;
+  neon::Tile<kBits, kParts> tile;
 };
 
 #include "kernels/linear_a8/strips.inc"

@@ -9,34 +9,46 @@ namespace {
 
 constexpr std::size_t kTokens = 4;
 constexpr std::size_t kStrips = 1;
+constexpr bool kPaired = false;
 using neon::store;
 using neon::Sums;
 
-template <int kBits>
+template <int kBits, std::size_t kParts>
 struct Tile {
   static constexpr int kMost = kBits == 8 ? 128 : (1 << kBits) - 1;  // magnitude of a code
-  static constexpr std::size_t kRun = kBits <= 5 ? 8 : kBits == 6 ? 4 : 2;
+  static constexpr std::size_t kMostSteps = kBits <= 5 ? 8 : kBits == 6 ? 4 : 2;
+  static constexpr std::size_t kRun = std::min(kMostSteps, kSteps / kParts);
   static_assert(kRun * kMost * 127 <= 32767, "the products must fit 16 bits");
 
   LAMELLA_INLINE Tile(const LinearWeight& weight, Strips strips, std::size_t block)
       : tile(weight, strips.first, block) {}
 
   LAMELLA_INLINE Sums add(const TokenBlock& token, const Sums& sums) const {
-    const neon::Halves<int32x4_t> offset = tile.offset(token);
-    return tile.add({dot<0>(tile.codes.low, token.codes, offset.low),
-                     dot<0>(tile.codes.high, token.codes, offset.high)},
-                    token, sums);
+    Sums more = add_part<0>(token, sums);
+    if constexpr (kParts == 2) more = add_part<1>(token, more);
+    return more;
   }
 
-  template <std::size_t kFirst>
+  template <std::size_t kPart>
+  LAMELLA_INLINE Sums add_part(const TokenBlock& token, const Sums& sums) const {
+    constexpr std::size_t kFirst = kPart * kSteps / kParts;
+    const neon::Halves<int32x4_t> offset = tile.template offset<kPart>(token);
+    return tile.template add<kPart>({dot<kFirst>(tile.codes.low, token.codes, offset.low),
+                                     dot<kFirst>(tile.codes.high, token.codes, offset.high)},
+                                    token, sums);
+  }
+
+  // Adds the steps of one part, from kStep on.
+  template <std::size_t kStep>
   LAMELLA_INLINE static int32x4_t dot(const int8x16_t* codes, const std::int8_t* input,
                                       int32x4_t sum) {
-    if constexpr (kFirst == kSteps) {
-      return sum;
+    const auto steps = std::make_index_sequence<kRun>();
+    const int32x4_t more = vaddq_s32(sum, dot_run(codes + kStep, input + 4 * kStep, steps));
+    constexpr std::size_t kNext = kStep + kRun;
+    if constexpr (kNext % (kSteps / kParts) == 0) {
+      return more;
     } else {
-      const auto steps = std::make_index_sequence<kRun>();
-      const int32x4_t more = vaddq_s32(sum, dot_run(codes + kFirst, input + 4 * kFirst, steps));
-      return dot<kFirst + kRun>(codes, input, more);
+      return dot<kNext>(codes, input, more);
     }
   }
 
@@ -56,7 +68,7 @@ struct Tile {
     return vreinterpret_s8_s32(vdup_n_s32(step_input(input, step)));
   }
 
-  neon::Tile<kBits> tile;
+  neon::Tile<kBits, kParts> tile;
 };
 
 #include "kernels/linear_a8/strips.inc"

@@ -21,28 +21,42 @@ void unpack_tile(const std::uint8_t* tile, int bits, TileCodes& codes) {
   }
 }
 
-float add_block(const std::uint8_t* codes, std::int32_t zero, float scale, const TokenBlock& token,
-                float y) {
-  std::int32_t dot = -zero * token.sum;
-  for (std::size_t col = 0; col < kBlockCols; ++col) dot += codes[col] * token.codes[col];
-  const float step = scale * token.scale;
+// The scale and the zero point of a row and group.
+struct Grid {
+  float scale;
+  std::int32_t zero;
+};
+
+Grid grid_at(const LinearWeight& weight, std::size_t grid) {
+  const float scale =
+      weight.row_scale == nullptr ? half_to_float(weight.half_scale[grid]) : weight.row_scale[grid];
+  return {scale, weight.zero == nullptr ? 1 << (weight.bits - 1) : weight.zero[grid]};
+}
+
+float add_cols(const std::uint8_t* codes, Slice cols, Grid grid, const TokenBlock& token, float y) {
+  std::int32_t dot = 0;
+  for (std::size_t col = cols.begin; col < cols.end; ++col) {
+    dot += (codes[col] - grid.zero) * token.codes[col];
+  }
+  const float step = grid.scale * token.scale;
   return std::fma(step, static_cast<float>(dot), y);
 }
 
 void run_strip(const LinearCall& call, std::size_t strip, std::size_t token) {
   const LinearWeight& weight = call.weight;
+  const std::size_t parts = weight.halved() ? 2 : 1;
   float sums[kStripRows] = {};
   TileCodes codes;
   for (std::size_t block = 0; block < blocks_of(weight.cols); ++block) {
     unpack_tile(weight.tile(strip, block), weight.bits, codes);
     const std::size_t grid = weight.grid(strip, block);
+    const TokenBlock input = token_block(call.input, token, block);
     for (std::size_t row = 0; row < kStripRows; ++row) {
-      const std::int32_t zero =
-          weight.zero == nullptr ? 1 << (weight.bits - 1) : weight.zero[grid + row];
-      const float scale = weight.row_scale == nullptr ? half_to_float(weight.half_scale[grid + row])
-                                                      : weight.row_scale[grid + row];
-      const TokenBlock input = token_block(call.input, token, block);
-      sums[row] = add_block(codes[row], zero, scale, input, sums[row]);
+      for (std::size_t part = 0; part < parts; ++part) {
+        const Grid of_part = grid_at(weight, grid + part * kStripRows + row);
+        sums[row] =
+            add_cols(codes[row], slice_of(kBlockCols, parts, part), of_part, input, sums[row]);
+      }
     }
   }
   write_rows(call, token, strip, sums);

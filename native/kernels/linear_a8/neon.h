@@ -72,11 +72,14 @@ LAMELLA_INLINE void store(const Sums& sums, float* rows) {
   vst1q_f32(rows + 4, sums.high);
 }
 
-template <int kBits>
+template <int kBits, std::size_t kParts>
 struct Tile {
-  LAMELLA_INLINE Tile(const LinearWeight& weight, std::size_t strip, std::size_t block)
-      : scale(load_scale(weight, weight.grid(strip, block))),
-        zero(load_zero<kBits>(weight, weight.grid(strip, block))) {
+  LAMELLA_INLINE Tile(const LinearWeight& weight, std::size_t strip, std::size_t block) {
+    const std::size_t grid = weight.grid(strip, block);
+    for (std::size_t part = 0; part < kParts; ++part) {
+      scale[part] = load_scale(weight, grid + part * kStripRows);
+      zero[part] = load_zero<kBits>(weight, grid + part * kStripRows);
+    }
     unpack(weight.tile(strip, block), std::make_index_sequence<kSteps>());
   }
 
@@ -86,23 +89,25 @@ struct Tile {
     ((codes.high[kStep] = step_codes<kBits, kStep>(tile + kVectorBytes / 2)), ...);
   }
 
-  // What the dot products of a block start at: -zero * sum.
+  // What the dot products of a part of a block start at: -zero * sum.
+  template <std::size_t kPart>
   LAMELLA_INLINE Halves<int32x4_t> offset(const TokenBlock& token) const {
-    const auto less = static_cast<std::int16_t>(-token.sum);
-    return {vmull_n_s16(vget_low_s16(zero), less), vmull_high_n_s16(zero, less)};
+    const auto less = static_cast<std::int16_t>(-sum_of_part<kParts, kPart>(token));
+    return {vmull_n_s16(vget_low_s16(zero[kPart]), less), vmull_high_n_s16(zero[kPart], less)};
   }
 
-  // Adds a block whose exact sums are `dot`.
+  // Adds a part of a block whose exact sums are `dot`.
+  template <std::size_t kPart>
   LAMELLA_INLINE Sums add(const Halves<int32x4_t>& dot, const TokenBlock& token, Sums sums) const {
-    const float32x4_t low = vmulq_n_f32(scale.low, token.scale);
-    const float32x4_t high = vmulq_n_f32(scale.high, token.scale);
+    const float32x4_t low = vmulq_n_f32(scale[kPart].low, token.scale);
+    const float32x4_t high = vmulq_n_f32(scale[kPart].high, token.scale);
     return {vfmaq_f32(sums.low, low, vcvtq_f32_s32(dot.low)),
             vfmaq_f32(sums.high, high, vcvtq_f32_s32(dot.high))};
   }
 
   Halves<int8x16_t[kSteps]> codes;
-  Halves<float32x4_t> scale;
-  int16x8_t zero;
+  Halves<float32x4_t> scale[kParts];
+  int16x8_t zero[kParts];
 };
 
 }  // namespace lamella::neon

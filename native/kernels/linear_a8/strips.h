@@ -20,12 +20,20 @@ struct TokenBlock {
   const std::int8_t* codes;
   float scale;
   std::int32_t sum;
+  std::int32_t half_sum;  // of the first 16; 0 where nobody asks for it
 };
+
+// The sum of one of `kParts` equal parts of a block, 1 or 2.
+template <std::size_t kParts, std::size_t kPart>
+LAMELLA_INLINE std::int32_t sum_of_part(const TokenBlock& token) {
+  if constexpr (kParts == 1) return token.sum;
+  return kPart == 0 ? token.half_sum : token.sum - token.half_sum;
+}
 
 inline TokenBlock token_block(const LinearInput& input, std::size_t token, std::size_t block) {
   const std::size_t at = block * input.tokens + token;
   return {input.codes + token * token_bytes(input.cols) + block * kBlockCols, input.scale[at],
-          input.sum[at]};
+          input.sum[at], input.half_sum == nullptr ? 0 : input.half_sum[at]};
 }
 
 // Four codes of a step as one number, the first in the lowest byte.

@@ -58,11 +58,14 @@ LAMELLA_INLINE __m256i load_zero(const LinearWeight& weight, std::size_t grid) {
   return _mm256_cvtepu8_epi32(_mm_loadl_epi64(bytes));
 }
 
-template <int kBits>
+template <int kBits, std::size_t kParts>
 struct Tile {
-  LAMELLA_INLINE Tile(const LinearWeight& weight, std::size_t strip, std::size_t block)
-      : scale(load_scale(weight, weight.grid(strip, block))),
-        zero(load_zero<kBits>(weight, weight.grid(strip, block))) {
+  LAMELLA_INLINE Tile(const LinearWeight& weight, std::size_t strip, std::size_t block) {
+    const std::size_t grid = weight.grid(strip, block);
+    for (std::size_t part = 0; part < kParts; ++part) {
+      scale[part] = load_scale(weight, grid + part * kStripRows);
+      zero[part] = load_zero<kBits>(weight, grid + part * kStripRows);
+    }
     unpack(weight.tile(strip, block), std::make_index_sequence<kSteps>());
   }
 
@@ -71,18 +74,20 @@ struct Tile {
     ((codes[kStep] = step_codes<kBits, kStep>(tile)), ...);
   }
 
-  // Adds the block whose dot products are `dot`.
+  // Adds the part of a block whose dot products are `dot`.
+  template <std::size_t kPart>
   LAMELLA_INLINE __m256 add(__m256i dot, const TokenBlock& token, __m256 sums) const {
     // The upper half of each 32-bit zero point is 0, so that this multiplies only the lower one.
-    const __m256i sum = _mm256_set1_epi16(static_cast<short>(token.sum));
-    const __m256i exact = _mm256_sub_epi32(dot, _mm256_madd_epi16(zero, sum));
-    const __m256 step = _mm256_mul_ps(scale, _mm256_set1_ps(token.scale));
+    const auto part = static_cast<short>(sum_of_part<kParts, kPart>(token));
+    const __m256i sum = _mm256_set1_epi16(part);
+    const __m256i exact = _mm256_sub_epi32(dot, _mm256_madd_epi16(zero[kPart], sum));
+    const __m256 step = _mm256_mul_ps(scale[kPart], _mm256_set1_ps(token.scale));
     return _mm256_fmadd_ps(step, _mm256_cvtepi32_ps(exact), sums);
   }
 
   __m256i codes[kSteps];
-  __m256 scale;
-  __m256i zero;
+  __m256 scale[kParts];
+  __m256i zero[kParts];
 };
 
 }  // namespace lamella::ymm

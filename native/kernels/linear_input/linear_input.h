@@ -28,14 +28,15 @@ constexpr std::size_t blocks_of(std::size_t cols) {
 constexpr std::size_t token_bytes(std::size_t cols) { return (blocks_of(cols) + 1) / 2 * 64 | 64; }
 
 // Shapes, with blocks = blocks_of(cols): codes (tokens, token_bytes(cols)), of which the first
-// 32 * blocks of a token are codes, 0 after the last column; scale and sum (blocks, tokens), sum
-// being that of the block's codes.
+// 32 * blocks of a token are codes, 0 after the last column; scale, sum and half_sum
+// (blocks, tokens), sum being that of the block's codes and half_sum that of its first 16.
 struct LinearInput {
   std::size_t tokens;
   std::size_t cols;
   std::int8_t* codes;
   float* scale;
   std::int32_t* sum;
+  std::int32_t* half_sum = nullptr;  // may be null: only groups of 16 weights need it
 };
 
 // Fills the rows of `input` that belong to the tokens of a slice. Shape: x (tokens, cols).

@@ -20,13 +20,14 @@ std::uint32_t largest(__m256i values) {
   return static_cast<std::uint32_t>(_mm_cvtsi128_si32(one));
 }
 
-std::int32_t sum_of(__m256i codes) {
+void write_sums_of(__m256i codes, const BlockResult& result) {
   const __m256i pairs = _mm256_maddubs_epi16(_mm256_set1_epi8(1), codes);
-  const __m256i fours = _mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
-  const __m128i four =
-      _mm_add_epi32(_mm256_castsi256_si128(fours), _mm256_extracti128_si256(fours, 1));
-  const __m128i two = _mm_add_epi32(four, _mm_unpackhi_epi64(four, four));
-  return _mm_cvtsi128_si32(_mm_add_epi32(two, _mm_shuffle_epi32(two, 1)));
+  const __m256i four = _mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
+  // Each half of the register has the sums of its 16 codes.
+  const __m256i two = _mm256_add_epi32(four, _mm256_unpackhi_epi64(four, four));
+  const __m256i one = _mm256_add_epi32(two, _mm256_shuffle_epi32(two, 1));
+  result.write_sums(_mm_cvtsi128_si32(_mm256_castsi256_si128(one)),
+                    _mm_cvtsi128_si32(_mm256_extracti128_si256(one, 1)));
 }
 
 __m256i rounded(__m256 x, __m256 inverse) { return _mm256_cvtps_epi32(_mm256_mul_ps(x, inverse)); }
@@ -50,7 +51,7 @@ void run_block(const float* x, const BlockResult& result) {
   const __m256i codes = _mm256_permutevar8x32_epi32(_mm256_packs_epi16(first, second), places);
   _mm256_storeu_si256(reinterpret_cast<__m256i*>(result.codes), codes);
   *result.scale = block.scale;
-  *result.sum = sum_of(codes);
+  write_sums_of(codes, result);
 }
 
 }  // namespace

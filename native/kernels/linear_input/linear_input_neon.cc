@@ -21,10 +21,11 @@ void run_block(const float* x, const BlockResult& result) {
   }
   const BlockScale block = scale_of_block(vmaxvq_u32(max));
   if (block.inverse == 0) return write_empty(block.scale, result);
-  int32x4_t sum = vdupq_n_s32(0);
+  int32x4_t sums[] = {vdupq_n_s32(0), vdupq_n_s32(0)};
   int16x4_t codes[kRegisters];
   for (int i = 0; i < kRegisters; ++i) {
     const int32x4_t code = vcvtnq_s32_f32(vmulq_n_f32(values[i], block.inverse));
+    int32x4_t& sum = sums[i / (kRegisters / 2)];
     sum = vaddq_s32(sum, code);
     codes[i] = vmovn_s32(code);
   }
@@ -32,7 +33,7 @@ void run_block(const float* x, const BlockResult& result) {
     vst1_s8(result.codes + 4 * i, vmovn_s16(vcombine_s16(codes[i], codes[i + 1])));
   }
   *result.scale = block.scale;
-  *result.sum = vaddvq_s32(sum);
+  result.write_sums(vaddvq_s32(sums[0]), vaddvq_s32(sums[1]));
 }
 
 }  // namespace

@@ -13,14 +13,14 @@ void run_block(const float* x, const BlockResult& result) {
   }
   const BlockScale block = scale_of_block(max_bits);
   if (block.inverse == 0) return write_empty(block.scale, result);
-  std::int32_t sum = 0;
+  std::int32_t sums[2] = {};
   for (std::size_t i = 0; i < kBlockCols; ++i) {
     const auto code = static_cast<std::int32_t>(std::nearbyint(x[i] * block.inverse));
     result.codes[i] = static_cast<std::int8_t>(code);
-    sum += code;
+    sums[i / (kBlockCols / 2)] += code;
   }
   *result.scale = block.scale;
-  *result.sum = sum;
+  result.write_sums(sums[0], sums[1]);
 }
 
 }  // namespace

@@ -28,6 +28,13 @@ struct BlockResult {
   std::int8_t* codes;
   float* scale;
   std::int32_t* sum;
+  std::int32_t* half_sum;  // or null
+
+  // `first` and `second` are the sums of 16 codes each.
+  void write_sums(std::int32_t first, std::int32_t second) const {
+    *sum = first + second;
+    if (half_sum != nullptr) *half_sum = first;
+  }
 };
 
 // Calls block(x, result) for each block of a slice's tokens; x points to 32 floats, those after
@@ -41,7 +48,8 @@ void for_each_block(const float* x, const LinearInput& input, Slice tokens, cons
     std::int8_t* codes = input.codes + token * token_bytes(input.cols);
     for (std::size_t i = 0; i < blocks; ++i) {
       const std::size_t at = i * input.tokens + token;
-      const BlockResult result{codes + i * kBlockCols, input.scale + at, input.sum + at};
+      const BlockResult result{codes + i * kBlockCols, input.scale + at, input.sum + at,
+                               input.half_sum == nullptr ? nullptr : input.half_sum + at};
       if (i < whole) {
         block(from + i * kBlockCols, result);
       } else {
@@ -57,7 +65,7 @@ void for_each_block(const float* x, const LinearInput& input, Slice tokens, cons
 inline void write_empty(float scale, const BlockResult& result) {
   std::memset(result.codes, 0, kBlockCols);
   *result.scale = scale;
-  *result.sum = 0;
+  result.write_sums(0, 0);
 }
 
 }  // namespace lamella

@@ -86,7 +86,7 @@ def check(command: list[str | Path], isa: str, folder: Path) -> None:
 @pytest.mark.arm
 def test_arm64_gives_the_same_bits_under_qemu(tmp_path: Path) -> None:
     processors = [emulator(name) for name in ("max", "cortex-a72", "neoverse-n1")]
-    program = build(ARM_COMPILER, tmp_path, "float_probe", OPERATIONS, "-O2", "-static")
+    program = build(ARM_COMPILER, tmp_path, "float_probe", OPERATIONS, "-static")
     for processor in processors:
         check([*processor, program], "neon", tmp_path)
     check([*processors[0], program], "portable", tmp_path)
@@ -94,6 +94,6 @@ def test_arm64_gives_the_same_bits_under_qemu(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("compiler", ["g++", "clang++"])
 def test_sanitizers_find_nothing_in_any_kernel(compiler: str, tmp_path: Path) -> None:
-    program = build(compiler, tmp_path, "float_probe", OPERATIONS, "-O2", *SANITIZERS)
+    program = build(compiler, tmp_path, "float_probe", OPERATIONS, *SANITIZERS)
     for isa in _native.isa_of_this_processor():
         check([program], isa, tmp_path)

@@ -1,0 +1,315 @@
+// Prints one line for each case of `kOperations`: operation, shape, seed, hash of the output bits.
+// Inputs come from an integer generator, so that they are the same bits on every processor.
+//
+// To add an operation, add one row to `kOperations`; `python tests/native/vectors.py` writes the
+// file that every build must repeat. Arguments: "small" for the first shape of each operation, or
+// "all". The selected kernels go to stderr.
+#include <cinttypes>
+#include <cstdint>
+#include <cstdio>
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include "base/isa.h"
+#include "kernels/elementwise/elementwise.h"
+#include "kernels/layernorm/layernorm.h"
+#include "kernels/linear_a8/linear_a8.h"
+#include "kernels/pack/pack.h"
+#include "kernels/rmsnorm/rmsnorm.h"
+#include "kernels/rope/rope.h"
+#include "kernels/softmax/softmax.h"
+
+namespace {
+
+using namespace lamella;
+
+using Floats = std::vector<float>;
+using Bytes = std::vector<std::uint8_t>;
+using Shape = std::vector<std::size_t>;
+
+// SplitMix64 (Steele, Lea and Flood 2014).
+class Draw {
+ public:
+  explicit Draw(std::uint64_t seed) : state_(seed) {}
+
+  std::uint64_t number() {
+    std::uint64_t mixed = state_ += 0x9e3779b97f4a7c15u;
+    mixed = (mixed ^ mixed >> 30) * 0xbf58476d1ce4e5b9u;
+    mixed = (mixed ^ mixed >> 27) * 0x94d049bb133111ebu;
+    return mixed ^ mixed >> 31;
+  }
+
+  // An integer of `bits` bits.
+  std::uint32_t bits(int bits) { return static_cast<std::uint32_t>(number() >> (64 - bits)); }
+
+  // Multiples of 2^-20 from -8 to 8, which are exact.
+  Floats reals(std::size_t count) {
+    Floats values(count);
+    for (float& value : values) {
+      value = static_cast<float>(static_cast<std::int32_t>(bits(24)) - (1 << 23)) * 0x1p-20f;
+    }
+    return values;
+  }
+
+  // Any patterns: denormals, infinities and NaN among them.
+  Floats patterns(std::size_t count) {
+    Floats values(count);
+    for (float& value : values) {
+      const std::uint32_t pattern = bits(32);
+      std::memcpy(&value, &pattern, sizeof value);
+    }
+    return values;
+  }
+
+  Bytes codes(std::size_t count, int width) {
+    Bytes values(count);
+    for (std::uint8_t& value : values) value = static_cast<std::uint8_t>(bits(width));
+    return values;
+  }
+
+  // Half floats from 2^-7 to 2, of both signs.
+  std::vector<std::uint16_t> halves(std::size_t count) {
+    std::vector<std::uint16_t> values(count);
+    for (std::uint16_t& value : values) {
+      const std::uint32_t pattern = bits(1) << 15 | (8 + bits(3)) << 10 | bits(10);
+      value = static_cast<std::uint16_t>(pattern);
+    }
+    return values;
+  }
+
+ private:
+  std::uint64_t state_;
+};
+
+// FNV-1a of 64 bits over everything that a case gives.
+class Hash {
+ public:
+  template <typename Item>
+  void add(const std::vector<Item>& items) {
+    const auto* bytes = reinterpret_cast<const unsigned char*>(items.data());
+    for (std::size_t i = 0; i < items.size() * sizeof(Item); ++i) {
+      state_ = (state_ ^ bytes[i]) * 0x100000001b3u;
+    }
+  }
+
+  std::uint64_t value() const { return state_; }
+
+ private:
+  std::uint64_t state_ = 0xcbf29ce484222325u;
+};
+
+// One case: its shape, its inputs, where its outputs go, and the instruction sets it may use.
+struct Case {
+  const Shape& shape;
+  Draw& draw;
+  Hash& hash;
+  IsaSet allowed;
+};
+
+void say(const char* kernel) { std::fprintf(stderr, "%s\n", kernel); }
+
+// Shape: rows, cols, bits, group.
+void run_pack(const Case& one) {
+  const PackKernel& kernel = pack_select(one.allowed);
+  say(kernel.name);
+  const std::size_t rows = one.shape[0], cols = one.shape[1], group = one.shape[3];
+  const PackShape shape{rows, cols, static_cast<int>(one.shape[2])};
+  const Bytes codes = one.draw.codes(rows * cols, shape.bits);
+  Bytes packed(rows * packed_row_bytes(cols, shape.bits)), unpacked(codes.size());
+  kernel.calls->pack(shape, codes.data(), packed.data());
+  kernel.calls->unpack(shape, packed.data(), unpacked.data());
+  const Bytes mask = one.draw.codes(rows * packed_row_bytes(cols, 1), 8);
+  const MaskShape masked{rows, cols, kept_codes(rows, cols, mask.data())};
+  Bytes kept(masked.kept), restored(codes.size());
+  kernel.calls->compact(masked, codes.data(), mask.data(), kept.data());
+  const Bytes zero = one.draw.codes(rows * groups_of(cols, group), shape.bits);
+  kernel.calls->expand(masked, kept.data(), mask.data(), {zero.data(), group}, restored.data());
+  for (const Bytes& part : {packed, unpacked, kept, restored}) one.hash.add(part);
+}
+
+// Input codes and their scales and sums.
+struct Quantized {
+  Quantized(const Case& one, std::size_t tokens, std::size_t cols)
+      : codes(tokens * token_bytes(cols)),
+        scale(tokens * blocks_of(cols)),
+        sum(scale.size()),
+        half_sum(scale.size()),
+        input{tokens, cols, codes.data(), scale.data(), sum.data(), half_sum.data()} {
+    const LinearInputKernel& kernel = linear_input_select(one.allowed);
+    say(kernel.name);
+    kernel.run(one.draw.reals(tokens * cols).data(), input, {0, tokens});
+  }
+
+  std::vector<std::int8_t> codes;
+  Floats scale;
+  std::vector<std::int32_t> sum;
+  std::vector<std::int32_t> half_sum;
+  LinearInput input;
+};
+
+// Shape: tokens, cols.
+void run_linear_input(const Case& one) {
+  const Quantized result(one, one.shape[0], one.shape[1]);
+  one.hash.add(result.codes);
+  one.hash.add(result.scale);
+  one.hash.add(result.sum);
+  one.hash.add(result.half_sum);
+}
+
+// Shape: tokens, cols, rows, group. Zero points and a bias are there where group is not 64.
+template <int kBits>
+void run_linear(const Case& one) {
+  const std::size_t tokens = one.shape[0], cols = one.shape[1], rows = one.shape[2];
+  const std::size_t group = one.shape[3], strips = strips_of(rows), blocks = blocks_of(cols);
+  const std::size_t grids = grids_of(cols, group);
+  Quantized quantized(one, tokens, cols);
+  Bytes tiles(strips * blocks * tile_bytes(kBits));
+  pack_tiles(rows, cols, kBits, one.draw.codes(rows * cols, kBits).data(), tiles.data());
+  const auto half_scale = one.draw.halves(strips * grids * kStripRows);
+  const Floats row_scale = one.draw.reals(strips * kStripRows);
+  const Bytes zero = one.draw.codes(strips * grids * kStripRows, kBits);
+  const Floats bias = one.draw.reals(rows);
+  const bool plain = group == 64;
+  const LinearWeight weight{rows,
+                            cols,
+                            kBits,
+                            grids,
+                            grid_shift_of(group),
+                            tiles.data(),
+                            group == 0 ? nullptr : half_scale.data(),
+                            group == 0 ? row_scale.data() : nullptr,
+                            plain ? nullptr : zero.data()};
+  Floats y(tokens * rows);
+  const LinearKernel& kernel = linear_a8_select(kBits, one.allowed);
+  say(kernel.name);
+  kernel.run({weight, quantized.input, plain ? nullptr : bias.data(), y.data()}, {0, strips});
+  one.hash.add(y);
+}
+
+// Shape: rows, cols. Numbers, then any patterns.
+template <typename Run>
+void run_rows(const Case& one, const char* kernel, const Run& run) {
+  say(kernel);
+  const std::size_t size = one.shape[0] * one.shape[1];
+  for (const Floats& x : {one.draw.reals(size), one.draw.patterns(size)}) {
+    Floats y(size);
+    run(x.data(), y.data());
+    one.hash.add(y);
+  }
+}
+
+void run_softmax(const Case& one) {
+  const SoftmaxKernel& kernel = softmax_select(one.allowed);
+  run_rows(one, kernel.name,
+           [&](const float* x, float* y) { kernel.run(one.shape[0], one.shape[1], x, y); });
+}
+
+void run_rmsnorm(const Case& one) {
+  const RmsnormKernel& kernel = rmsnorm_select(one.allowed);
+  const Floats weight = one.draw.reals(one.shape[1]);
+  run_rows(one, kernel.name, [&](const float* x, float* y) {
+    kernel.run(one.shape[0], one.shape[1], x, {weight.data(), 0x1p-17f}, y);
+  });
+}
+
+void run_layernorm(const Case& one) {
+  const LayernormKernel& kernel = layernorm_select(one.allowed);
+  const Floats weight = one.draw.reals(one.shape[1]), bias = one.draw.reals(one.shape[1]);
+  run_rows(one, kernel.name, [&](const float* x, float* y) {
+    kernel.run(one.shape[0], one.shape[1], x, {weight.data(), bias.data(), 0x1p-17f}, y);
+  });
+}
+
+template <UnaryFn ElementwiseCalls::* kFunction>
+void run_unary(const Case& one) {
+  const ElementwiseKernel& kernel = elementwise_select(one.allowed);
+  run_rows(one, kernel.name, [&](const float* x, float* y) {
+    (kernel.calls->*kFunction)(one.shape[0] * one.shape[1], x, y);
+  });
+}
+
+template <BinaryFn ElementwiseCalls::* kFunction>
+void run_binary(const Case& one) {
+  const ElementwiseKernel& kernel = elementwise_select(one.allowed);
+  const std::size_t size = one.shape[0] * one.shape[1];
+  const Floats b = one.draw.reals(size);
+  run_rows(one, kernel.name,
+           [&](const float* a, float* y) { (kernel.calls->*kFunction)(size, a, b.data(), y); });
+}
+
+// Shape: tokens, heads, half; as many positions as tokens, in falling order.
+void run_rope(const Case& one) {
+  const RopeKernel& kernel = rope_select(one.allowed);
+  say(kernel.name);
+  const RopeShape shape{one.shape[0], one.shape[1], one.shape[2]};
+  const Floats x = one.draw.reals(shape.tokens * shape.heads * 2 * shape.half);
+  const Floats cosine = one.draw.reals(shape.tokens * shape.half);
+  const Floats sine = one.draw.reals(shape.tokens * shape.half);
+  std::vector<std::int32_t> position(shape.tokens);
+  for (std::size_t i = 0; i < shape.tokens; ++i) {
+    position[i] = static_cast<std::int32_t>(shape.tokens - 1 - i);
+  }
+  Floats y(x.size());
+  kernel.run(shape, x.data(), {cosine.data(), sine.data(), position.data()}, y.data());
+  one.hash.add(y);
+}
+
+struct Operation {
+  const char* name;
+  void (*run)(const Case& one);
+  std::vector<Shape> shapes;
+};
+
+// Around the widths of registers and blocks; the first of each is the small set.
+const std::vector<Shape> kRows = {{3, 33}, {1, 1}, {4, 15}, {2, 16}, {2, 17}, {2, 576}};
+const std::vector<Shape> kLinear = {{5, 129, 19, 32},  {1, 64, 8, 0},  {2, 96, 17, 64},
+                                    {9, 300, 24, 128}, {3, 33, 9, 16}, {16, 576, 40, 64},
+                                    {1, 160, 16, 16}};
+
+const Operation kOperations[] = {
+    {"pack", &run_pack, {{3, 129, 4, 16}, {2, 31, 3, 32}, {5, 64, 2, 64}, {2, 576, 6, 128}}},
+    {"linear_input", &run_linear_input, {{3, 100}, {1, 1}, {2, 32}, {4, 576}}},
+    {"linear_w2a8", &run_linear<2>, kLinear},
+    {"linear_w3a8", &run_linear<3>, kLinear},
+    {"linear_w4a8", &run_linear<4>, kLinear},
+    {"linear_w5a8", &run_linear<5>, kLinear},
+    {"linear_w6a8", &run_linear<6>, kLinear},
+    {"linear_w8a8", &run_linear<8>, kLinear},
+#define LAMELLA_UNARY(name) {#name, &run_unary<&ElementwiseCalls::name>, kRows},
+#define LAMELLA_BINARY(name) {#name, &run_binary<&ElementwiseCalls::name>, kRows},
+#include "kernels/elementwise/operations.inc"
+    {"softmax", &run_softmax, kRows},
+    {"rmsnorm", &run_rmsnorm, kRows},
+    {"layernorm", &run_layernorm, kRows},
+    {"rope", &run_rope, {{3, 2, 17}, {1, 1, 1}, {2, 3, 16}, {4, 2, 64}}},
+};
+
+void print_case(const Operation& operation, std::size_t index, IsaSet allowed) {
+  const Shape& shape = operation.shapes[index];
+  const std::uint64_t seed = index + 1;
+  Draw draw(seed);
+  Hash hash;
+  operation.run({shape, draw, hash, allowed});
+  std::string text;
+  for (const std::size_t size : shape) text += (text.empty() ? "" : "x") + std::to_string(size);
+  std::printf("%s\t%s\t%" PRIu64 "\t%016" PRIx64 "\n", operation.name, text.c_str(), seed,
+              hash.value());
+}
+
+}  // namespace
+
+int main(int count, char** arguments) {
+  IsaSet allowed = isa::kNone;
+  const Status status = allowed_isa(&allowed);
+  if (count != 2 || !status.ok()) {
+    std::fprintf(stderr, "usage: probe_vectors small|all; %s\n", status.sentence().c_str());
+    return 2;
+  }
+  const bool small = std::strcmp(arguments[1], "small") == 0;
+  for (const Operation& operation : kOperations) {
+    const std::size_t cases = small ? 1 : operation.shapes.size();
+    for (std::size_t index = 0; index < cases; ++index) print_case(operation, index, allowed);
+  }
+  return 0;
+}

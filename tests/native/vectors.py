@@ -1,0 +1,42 @@
+"""Writes vectors.tsv: what every kernel of every build must give, by the portable ones of this.
+
+`make vectors` runs it, after a change of a contract or with a new operation.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tempfile
+from pathlib import Path
+
+from native.probes import HERE, build
+
+FILE = HERE / "vectors.tsv"
+HEADING = "operation\tshape\tseed\thash\n"
+
+
+def program(compiler: str, folder: Path, *flags: str) -> Path:
+    """Builds the probe that prints the vectors; it has every kernel."""
+    return build(compiler, folder, "probe_vectors", ("*",), *flags)
+
+
+def answer(command: list[str | Path], cases: str, isa: str) -> tuple[list[str], list[str]]:
+    """Returns the lines that the probe prints with an instruction set, and its kernels."""
+    environment = {**os.environ, "LAMELLA_ISA": isa}
+    done = subprocess.run(
+        [*command, cases], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines(), done.stderr.splitlines()
+
+
+def main() -> None:
+    """Writes the file."""
+    with tempfile.TemporaryDirectory() as folder:
+        lines, _ = answer([program("g++", Path(folder))], "all", "portable")
+    FILE.write_text(HEADING + "".join(f"{line}\n" for line in lines))
+
+
+if __name__ == "__main__":
+    main()

@@ -8,7 +8,7 @@ NATIVE := $(shell find native setup.py pyproject.toml constraints.txt samples/mo
 TESTS ?= tests
 export OMP_NUM_THREADS ?= 2
 
-.PHONY: dev demo test test-arm smoke lint types layers bench size clean
+.PHONY: dev demo test test-arm vectors smoke lint types layers bench bench-kernels size clean
 
 dev: $(READY)
 
@@ -33,9 +33,14 @@ test: dev lint types layers size
 smoke: dev
 	$(RUN) -m pytest -m smoke -q
 
-# The arm64 build of the vision sample under qemu: same top-1 as the host on 20 crops.
+# The arm64 build of the vision sample under qemu, same top-1 as the host on 20 crops, and every
+# kernel on every case of tests/native/vectors.tsv.
 test-arm: dev
 	LAMELLA_ARM=all $(RUN) -m pytest -m arm -v -s tests
+
+# After a change of a kernel's contract or with a new operation: what every processor must give.
+vectors: dev
+	PYTHONPATH=tests $(RUN) -m native.vectors
 
 lint: dev
 	$(RUN) -m ruff check .
@@ -55,6 +60,9 @@ bench: dev
 	$(RUN) samples/bench.py samples/vision/efficientnet_lite0.py --uniform w4,w5,w6,w8
 	$(RUN) samples/bench.py samples/text/minilm.py --uniform w4g64,w4g32z,w6g32
 	$(RUN) samples/bench.py samples/llm/smollm2.py --recipe llm --uniform w3g32z,w3g16,w4,w4g64z
+
+bench-kernels: dev
+	$(LAMELLA) kernels bench
 
 clean:
 	rm -rf build dist out *.egg-info sdk/*.egg-info $(VENV)

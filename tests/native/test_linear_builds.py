@@ -20,6 +20,9 @@ from lamella import _native
 from lamella.formats import WEIGHT_BITS
 from native import reference_linear as reference
 
+# One process, which compiles each source once.
+pytestmark = pytest.mark.xdist_group("probes")
+
 OPERATIONS = ("linear_a8", "linear_input", "pack")
 SHAPES = ((1, 1, 1), (8, 32, 1), (9, 33, 4), (17, 100, 9), (3, 129, 2), (16, 64, 8), (5, 0, 1))
 # The kernels that each set selects where it is more than portable.
@@ -75,17 +78,17 @@ def check(command: list[str], isa: str, folder: Path) -> None:
 
 @pytest.mark.arm
 def test_arm64_gives_the_same_bits_under_qemu(tmp_path: Path) -> None:
-    newest, oldest = emulator("max"), emulator("cortex-a72")
+    newest, middle, oldest = (emulator(name) for name in ("max", "neoverse-n1", "cortex-a72"))
     program = str(build(ARM_COMPILER, tmp_path, "probe_linear", OPERATIONS, "-static"))
     for isa in ("portable", "neon", "dotprod", "i8mm"):
         check([*newest, program], isa, tmp_path)
     check([*oldest, program], "neon", tmp_path)
-    environment = {**os.environ, "LAMELLA_ISA": "dotprod"}
-    refused = subprocess.run(
-        [*oldest, program, tmp_path / "cases"], env=environment, capture_output=True, check=False
-    )
-    assert refused.returncode == 2
-    assert b"which this processor lacks" in refused.stderr
+    for processor, isa in ((oldest, "dotprod"), (oldest, "i8mm"), (middle, "i8mm")):
+        environment = {**os.environ, "LAMELLA_ISA": isa}
+        command = [*processor, program, tmp_path / "cases"]
+        refused = subprocess.run(command, env=environment, capture_output=True, check=False)
+        assert refused.returncode == 2
+        assert b"which this processor lacks" in refused.stderr
 
 
 @pytest.mark.parametrize("compiler", ["g++", "clang++"])

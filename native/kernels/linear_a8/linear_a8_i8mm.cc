@@ -16,6 +16,14 @@ constexpr bool kPaired = true;
 using neon::store;
 using neon::Sums;
 
+// From two steps of four rows to two pairs of rows, 8 columns each.
+LAMELLA_INLINE void pair_rows(const int8x16_t* steps, int8x16_t* pairs) {
+  const int32x4_t first = vreinterpretq_s32_s8(steps[0]);
+  const int32x4_t second = vreinterpretq_s32_s8(steps[1]);
+  pairs[0] = vreinterpretq_s8_s32(vzip1q_s32(first, second));
+  pairs[1] = vreinterpretq_s8_s32(vzip2q_s32(first, second));
+}
+
 template <int kBits, std::size_t kParts>
 struct Tile {
   static constexpr std::size_t kChunks = 4;  // of 8 columns, two steps
@@ -26,14 +34,6 @@ struct Tile {
       pair_rows(tile.codes.low + 2 * chunk, rows[chunk]);
       pair_rows(tile.codes.high + 2 * chunk, rows[chunk] + 2);
     }
-  }
-
-  // From two steps of four rows to two pairs of rows, 8 columns each.
-  LAMELLA_INLINE static void pair_rows(const int8x16_t* steps, int8x16_t* pairs) {
-    const int32x4_t first = vreinterpretq_s32_s8(steps[0]);
-    const int32x4_t second = vreinterpretq_s32_s8(steps[1]);
-    pairs[0] = vreinterpretq_s8_s32(vzip1q_s32(first, second));
-    pairs[1] = vreinterpretq_s8_s32(vzip2q_s32(first, second));
   }
 
   // Takes the last of an odd number of tokens twice.

@@ -2,18 +2,37 @@
 #pragma once
 
 #include <algorithm>
-#include <cmath>
 
 #include "base/half.h"
 #include "kernels/linear_a8/linear_a8.h"
 
 namespace lamella {
 
+// Bytes from what is computed to what is asked for.
+inline constexpr std::size_t kTileAhead = 4096, kScaleAhead = 2048;
+inline constexpr int kSecondCache = 2;  // where it goes, as __builtin_prefetch numbers caches
+
 // Strips that are computed side by side: one, two neighbours, or one twice where none follows.
 struct Strips {
   std::size_t first;
   std::size_t last;
 };
+
+// Asks for what lies some way behind a tile and its scales. Processors read ahead by themselves
+// only to the end of a page and not at all in short strips.
+template <int kBits>
+LAMELLA_INLINE void prefetch_behind(const LinearWeight& weight, std::size_t strip,
+                                    std::size_t block) {
+  // Numbers, because the addresses may lie behind the arrays.
+  const auto tile = reinterpret_cast<std::uintptr_t>(weight.tile(strip, block)) + kTileAhead;
+  for (std::size_t byte = 0; byte < tile_bytes(kBits); byte += 64) {
+    __builtin_prefetch(reinterpret_cast<const void*>(tile + byte), 0, kSecondCache);
+  }
+  if (weight.half_scale == nullptr) return;
+  const auto scale = reinterpret_cast<std::uintptr_t>(weight.half_scale) + kScaleAhead;
+  const std::size_t at = sizeof(std::uint16_t) * weight.grid(strip, block);
+  __builtin_prefetch(reinterpret_cast<const void*>(scale + at), 0, kSecondCache);
+}
 
 // The input of one token and block.
 struct TokenBlock {
@@ -43,15 +62,26 @@ inline std::int32_t step_input(const std::int8_t* codes, std::size_t step) {
   return four;
 }
 
-// Writes those of 8 sums that belong to rows, every NaN as the same pattern.
-inline void write_rows(const LinearCall& call, std::size_t token, std::size_t strip,
-                       const float* sums) {
-  const std::size_t row = strip * kStripRows;
-  float* y = call.y + token * call.weight.rows + row;
-  for (std::size_t i = 0; i < kStripRows && row + i < call.weight.rows; ++i) {
-    const float value = call.bias == nullptr ? sums[i] : sums[i] + call.bias[row + i];
-    y[i] = std::isnan(value) ? float_from_bits(0x7fc00000u) : value;
+// Writes `count` values, every NaN as the same pattern. Integers, which compilers turn into
+// vectors.
+LAMELLA_INLINE void write_values(std::size_t count, const float* values, float* y) {
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::uint32_t bits = float_bits(values[i]);
+    y[i] = float_from_bits((bits & 0x7fffffffu) > 0x7f800000u ? 0x7fc00000u : bits);
   }
+}
+
+// Writes those of 8 sums that belong to rows; `sums` may change.
+LAMELLA_INLINE void write_rows(const LinearCall& call, std::size_t token, std::size_t strip,
+                               float* sums) {
+  const std::size_t row = strip * kStripRows;
+  const std::size_t count = std::min(kStripRows, call.weight.rows - row);
+  if (call.bias != nullptr) {
+    for (std::size_t i = 0; i < count; ++i) sums[i] += call.bias[row + i];
+  }
+  float* y = call.y + token * call.weight.rows + row;
+  if (count == kStripRows) return write_values(kStripRows, sums, y);
+  write_values(count, sums, y);
 }
 
 }  // namespace lamella

@@ -37,7 +37,8 @@ CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
 class Speed:
     """One kernel on one shape; `low` and `high` are quartiles.
 
-    A call quantizes its input and allocates its output. `weight_bytes` are codes and scales.
+    A call quantizes its input and allocates its output. `weight_bytes` are codes and scales;
+    `gigaproducts` are multiplications of a code and an input, in 10^9 a second.
     `share` is their rate over that of a plain read in the same turn, with the same threads.
     `faster` is the time of the portable kernel over this one's.
     """
@@ -51,6 +52,7 @@ class Speed:
     median_ms: float
     low_ms: float
     high_ms: float
+    gigaproducts: float
     gigabytes: float
     read_gigabytes: float
     share: float
@@ -161,6 +163,7 @@ def _speed(
         median_ms=float(median),
         low_ms=float(low),
         high_ms=float(high),
+        gigaproducts=np.prod(shape).item() / float(median) / 1e6,
         gigabytes=nbytes / float(median) / 1e6,
         read_gigabytes=float(np.median(read)),
         share=float(np.median(nbytes / own / 1e6 / read)),
@@ -173,7 +176,7 @@ def speed_table(rows: Sequence[Speed]) -> Table:
     table = Table(title=f"weights w<bits>g{GROUP} from memory; ms are median (quartiles)")
     for heading in ("kernel", "tokens x cols x rows", "threads", "ms"):
         table.add_column(heading)
-    for heading in ("GB/s", "of a plain read", "faster than portable"):
+    for heading in ("10^9 products/s", "GB/s", "of a plain read", "faster than portable"):
         table.add_column(heading, justify="right")
     for row in rows:
         table.add_row(
@@ -181,6 +184,7 @@ def speed_table(rows: Sequence[Speed]) -> Table:
             f"{row.tokens} x {row.cols} x {row.rows}",
             str(row.threads),
             f"{row.median_ms:.3f} ({row.low_ms:.3f} to {row.high_ms:.3f})",
+            f"{row.gigaproducts:.0f}",
             f"{row.gigabytes:.1f}",
             f"{row.share:.0%} of {row.read_gigabytes:.1f}",
             f"{row.faster:.1f}x",

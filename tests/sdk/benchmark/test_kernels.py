@@ -59,6 +59,7 @@ def test_a_row_sums_up_its_turns() -> None:
     times = np.array([[1.0, 6, 2], [2.0, 8, 1], [4.0, 8, 1]])
     row = kernels._speed("kernel", (1, 64, 128), 2, 2_000_000, times)
     assert (row.low_ms, row.median_ms, row.high_ms) == (1.5, 2, 3)
+    assert row.gigaproducts == 64 * 128 / 2e6
     assert (row.gigabytes, row.read_gigabytes, row.faster) == (1, 1, 4)
     assert row.share == 1  # 2 / 2, 1 / 1 and 0.5 / 1
 

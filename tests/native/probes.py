@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import atexit
+import fcntl
+import hashlib
+import os
 import shutil
 import subprocess
-import tempfile
-from functools import cache
-from itertools import count
 from pathlib import Path
 
 import pytest
@@ -18,7 +17,6 @@ NATIVE = HERE.parents[1] / "native"
 FLAGS = ("-std=c++17", "-O1", "-Wall", "-Wextra", "-Werror", "-ffp-contract=off", "-pthread")
 # Optimizing code with these checks takes minutes.
 SANITIZERS = ("-O0", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
-_NUMBERS = count()
 ARM_COMPILER = "aarch64-linux-gnu-g++"
 
 
@@ -27,7 +25,7 @@ def build(
 ) -> Path:
     """Builds `probe`.cc with native/base and the kernels of some operations; skips without it.
 
-    The tests of one process share what they compile with the same flags.
+    The tests of one run share what they compile with the same flags.
     """
     if shutil.which(compiler) is None:
         pytest.skip(f"{compiler} is not installed")
@@ -35,24 +33,25 @@ def build(
     sources = [HERE / f"{probe}.cc", *NATIVE.glob("base/*.cc")]
     for operation in operations:
         sources += NATIVE.glob(f"kernels/{operation}/*.cc")
-    objects = [_compile(compiler, source, flags) for source in sources]
+    # The folder of the run; each of several workers has a folder of its own in it.
+    run = folder.parents[1] if "PYTEST_XDIST_WORKER" in os.environ else folder.parent
+    objects = [_compile([compiler, *FLAGS, *flags], source, run / "objects") for source in sources]
     subprocess.run([compiler, *FLAGS, *flags, *objects, "-o", program], check=True)
     return program
 
 
-@cache
-def _compile(compiler: str, source: Path, flags: tuple[str, ...]) -> Path:
-    compiled = _folder() / f"{next(_NUMBERS)}.o"
-    command = [compiler, *FLAGS, f"-I{NATIVE}", *flags, "-c", source, "-o", compiled]
-    subprocess.run(command, check=True)
+def _compile(command: list[str], source: Path, folder: Path) -> Path:
+    """Compiles a source unless a test of this run has done it."""
+    folder.mkdir(exist_ok=True)
+    name = hashlib.sha256(" ".join([*command, str(source)]).encode()).hexdigest()
+    compiled = folder / f"{name}.o"
+    with open(folder / f"{name}.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not compiled.exists():
+            part = compiled.with_suffix(".part")
+            subprocess.run([*command, f"-I{NATIVE}", "-c", source, "-o", part], check=True)
+            part.rename(compiled)
     return compiled
-
-
-@cache
-def _folder() -> Path:
-    folder = tempfile.TemporaryDirectory()
-    atexit.register(folder.cleanup)
-    return Path(folder.name)
 
 
 def emulator(processor: str) -> list[str]:

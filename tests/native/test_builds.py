@@ -20,9 +20,6 @@ from native.probes import ARM_COMPILER, SANITIZERS, build, emulator
 from lamella import _native
 from lamella.formats import WEIGHT_BITS
 
-# One process, which compiles each source once.
-pytestmark = pytest.mark.xdist_group("probes")
-
 SHAPES = ((1, 1), (3, 8), (2, 31), (3, 33), (4, 64), (2, 100), (3, 129), (5, 576), (0, 4), (2, 0))
 
 

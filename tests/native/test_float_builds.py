@@ -18,9 +18,6 @@ from native.probes import ARM_COMPILER, SANITIZERS, build, emulator
 from lamella import _native
 from native import reference_float as reference
 
-# One process, which compiles each source once.
-pytestmark = pytest.mark.xdist_group("probes")
-
 OPERATIONS = ("elementwise", "softmax", "rmsnorm", "layernorm", "rope")
 UNARY = ("exp", "sigmoid", "tanh", "erf", "relu", "relu6", "gelu", "gelu_tanh", "silu")
 BINARY = ("add", "mul", "swiglu")

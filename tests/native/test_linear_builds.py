@@ -20,9 +20,6 @@ from lamella import _native
 from lamella.formats import WEIGHT_BITS
 from native import reference_linear as reference
 
-# One process, which compiles each source once.
-pytestmark = pytest.mark.xdist_group("probes")
-
 OPERATIONS = ("linear_a8", "linear_input", "pack")
 SHAPES = ((1, 1, 1), (8, 32, 1), (9, 33, 4), (17, 100, 9), (3, 129, 2), (16, 64, 8), (5, 0, 1))
 # The kernels that each set selects where it is more than portable.

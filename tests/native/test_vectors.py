@@ -15,9 +15,6 @@ from native.vectors import FILE, HEADING, answer, program
 
 from lamella import _native
 
-# One process, which compiles each source once.
-pytestmark = pytest.mark.xdist_group("probes")
-
 # Processors of qemu, and the best set of each.
 PROCESSORS = {"max": "i8mm", "neoverse-n1": "dotprod", "cortex-a72": "neon"}
 SETS = ("portable", "neon", "dotprod", "i8mm")

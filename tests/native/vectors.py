@@ -33,8 +33,10 @@ def answer(command: list[str | Path], cases: str, isa: str) -> tuple[list[str], 
 
 def main() -> None:
     """Writes the file."""
-    with tempfile.TemporaryDirectory() as folder:
-        lines, _ = answer([program("g++", Path(folder))], "all", "portable")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name) / "vectors"
+        folder.mkdir()
+        lines, _ = answer([program("g++", folder)], "all", "portable")
     FILE.write_text(HEADING + "".join(f"{line}\n" for line in lines))
 
 

@@ -45,7 +45,7 @@ def bench(
     """Times the kernels of linear layers on weights that come from memory.
 
     Decoding of one token and a prompt of 64, with 1 and 2 threads, each beside a plain read of
-    memory and the portable kernel. Takes half a minute, and twice the last cache of memory.
+    memory and the portable kernel. Takes half a minute, and six times the last cache of memory.
 
     Example: `lamella kernels bench --op linear_w4a8 -o json`
     """

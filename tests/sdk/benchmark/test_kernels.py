@@ -66,7 +66,7 @@ def test_a_row_sums_up_its_turns() -> None:
 
 def test_too_little_memory_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kernels, "last_cache_bytes", lambda: 1 << 50)
-    with pytest.raises(DeviceError, match="twice the last cache"):
+    with pytest.raises(DeviceError, match="six times the last cache"):
         kernels.time_kernels((4,), threads=(1,), rounds=3)
 
 

@@ -43,6 +43,12 @@ void check_shape(const Bytes& array, const char* name, std::size_t rows, std::si
   check_shape(array, name, {static_cast<py::ssize_t>(rows), static_cast<py::ssize_t>(cols)});
 }
 
+void check_array(const py::array& array, const char* name, const py::dtype& dtype,
+                 const Extents& shape) {
+  check_kind(array, name, dtype);
+  check_shape(array, name, Shape(shape.begin(), shape.end()));
+}
+
 Bytes checked_bytes(const py::array& array, const char* name, py::ssize_t dimensions) {
   check_kind(array, name, py::dtype::of<std::uint8_t>());
   check_dimensions(array, name, dimensions);

@@ -13,6 +13,7 @@ namespace lamella {
 
 using Bytes = pybind11::array_t<std::uint8_t, pybind11::array::c_style>;
 using Shape = std::vector<pybind11::ssize_t>;
+using Extents = std::vector<std::size_t>;
 
 Shape shape_of(const pybind11::array& array);
 
@@ -28,6 +29,10 @@ void check_dimensions(const pybind11::array& array, const char* name, pybind11::
 // Raises ValueError unless the array has this shape.
 void check_shape(const pybind11::array& array, const char* name, const Shape& shape);
 void check_shape(const Bytes& array, const char* name, std::size_t rows, std::size_t cols);
+
+// Both of kind and shape.
+void check_array(const pybind11::array& array, const char* name, const pybind11::dtype& dtype,
+                 const Extents& shape);
 
 // Returns the array as it is, without a copy. Raises ValueError unless it is of type Item and
 // C-contiguous and aligned.

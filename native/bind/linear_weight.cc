@@ -116,12 +116,6 @@ LinearArrays pack_linear(const py::array& codes, const py::array& scale, const O
 
 }  // namespace
 
-void check_array(const py::array& array, const char* name, const py::dtype& dtype,
-                 const Extents& shape) {
-  check_kind(array, name, dtype);
-  check_shape(array, name, Shape(shape.begin(), shape.end()));
-}
-
 LinearArrays::LinearArrays(const LinearSize& size, const py::array& codes, const py::array& scale,
                            const OptionalArray& zero)
     : size_(size), codes_(codes), scale_(scale), zero_(zero) {

@@ -4,19 +4,12 @@
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 
+#include <cstdint>
 #include <optional>
-#include <string>
-#include <vector>
 
 #include "kernels/linear_a8/linear_a8.h"
 
 namespace lamella {
-
-using Extents = std::vector<std::size_t>;
-
-// Raises ValueError unless the array is C-contiguous, aligned, and of this dtype and shape.
-void check_array(const pybind11::array& array, const char* name, const pybind11::dtype& dtype,
-                 const Extents& shape);
 
 // The numbers of a weight; `group` is 0 where a row has one scale.
 struct LinearSize {

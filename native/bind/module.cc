@@ -5,11 +5,15 @@
 
 #include "base/formats.h"
 #include "base/isa.h"
+#include "bind/attention.h"
 #include "bind/bandwidth.h"
+#include "bind/embed.h"
 #include "bind/float_ops.h"
 #include "bind/kernels.h"
+#include "bind/kv_store.h"
 #include "bind/linear.h"
 #include "bind/pack.h"
+#include "bind/sample.h"
 #include "bind/threads.h"
 
 namespace lamella {
@@ -57,6 +61,10 @@ PYBIND11_MODULE(_native, module) {
   bind_pack(module, allowed);
   bind_linear(module, allowed);
   bind_float_ops(module, allowed);
+  bind_attention(module, allowed);
+  bind_kv_store(module, allowed);
+  bind_embed(module, allowed);
+  bind_sample(module, allowed);
 }
 
 }  // namespace lamella

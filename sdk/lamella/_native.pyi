@@ -1,6 +1,6 @@
 """Types of the compiled module; `native/KERNELS.md` describes the packed layout."""
 
-from typing import TypedDict, final
+from typing import Any, TypedDict, final
 
 import numpy as np
 import numpy.typing as npt
@@ -213,6 +213,128 @@ class RopeKernel:
     def run(self, x: _Real, cosine: _Real, sine: _Real, position: npt.NDArray[np.int32]) -> _Real:
         """Turns (tokens, heads, 2 * half) by the (length, half) tables at position (tokens)."""
 
+@final
+class KvCache:
+    """A cache of keys or values; `native/KERNELS.md` describes the formats.
+
+    `data` is (positions, kv_heads, head_dim) float32, float16 or int8, or for 4-bit codes
+    (positions, kv_heads, ceil(head_dim / 2)) uint8; `scale` is (positions, kv_heads) float32 for
+    the two formats of integers. The arrays are kept and not copied. Raises ValueError for arrays
+    that do not fit.
+    """
+
+    def __init__(
+        self, data: npt.NDArray[np.generic], head_dim: int, scale: _Real | None = None
+    ) -> None: ...
+    @property
+    def data(self) -> npt.NDArray[Any]: ...
+    @property
+    def scale(self) -> _Real | None: ...
+    @property
+    def head_dim(self) -> int: ...
+
+@final
+class AttentionMask:
+    """Which keys a token sees: what `causal_mask` and `padding_mask` return."""
+
+@final
+class AttentionKernel:
+    """One row of `native/kernels/attention/kernels.inc`."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def runs_here(self) -> bool: ...
+    def run(
+        self,
+        query: _Real,
+        keys: KvCache,
+        values: KvCache,
+        mask: AttentionMask,
+        scale: float,
+        pool: ThreadPool | None = None,
+    ) -> _Real:
+        """Returns softmax(query keys^T * scale) values, (tokens, heads, head_dim) as `query`.
+
+        The kv_heads of the caches divide heads. A token that sees no key gets zeros. Raises
+        ValueError for a wrong dtype or shape, or where the kernel does not run on this processor.
+        """
+
+@final
+class KvStoreKernel:
+    """One row of `native/kernels/kv_store/kernels.inc`."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def runs_here(self) -> bool: ...
+    def run(
+        self,
+        x: _Real,
+        cache: KvCache,
+        place: npt.NDArray[np.int32],
+        pool: ThreadPool | None = None,
+    ) -> None:
+        """Writes (tokens, kv_heads, head_dim) to the positions `place` (tokens) of a cache.
+
+        Raises ValueError for a place outside the cache or one that comes twice, for a cache of
+        read-only arrays, and for a wrong dtype or shape.
+        """
+
+@final
+class EmbedKernel:
+    """One row of `native/kernels/embed/kernels.inc`."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def runs_here(self) -> bool: ...
+    def run(
+        self,
+        table: LinearWeight | _Scale,
+        id: npt.NDArray[np.int32],
+        pool: ThreadPool | None = None,
+    ) -> _Real:
+        """Returns the rows `id` (tokens) of a (rows, cols) table.
+
+        Raises ValueError for an id outside the table and for a wrong dtype or shape.
+        """
+
+@final
+class Sampling:
+    """How `SampleKernel` draws; `step` counts the tokens of a seed.
+
+    `temperature` 0 takes the most likely token. `top_k` keeps that many of the likeliest (0: all);
+    `top_p` then keeps the fewest whose probabilities reach it. Raises ValueError for a negative
+    number, a temperature that is not finite, and a `top_p` outside (0, 1].
+    """
+
+    def __init__(
+        self,
+        temperature: float = 0.0,
+        top_k: int = 0,
+        top_p: float = 1.0,
+        seed: int = 0,
+        step: int = 0,
+    ) -> None: ...
+
+@final
+class SampleKernel:
+    """One row of `native/kernels/sample/kernels.inc`.
+
+    Its methods raise ValueError if the logits hold NaN or plus infinity, or no finite value at all.
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def runs_here(self) -> bool: ...
+    def argmax(self, logits: _Real) -> int:
+        """Returns the lowest id of the greatest of (vocabulary,) logits."""
+
+    def sample(self, logits: _Real, sampling: Sampling) -> int:
+        """Returns a token for (vocabulary,) logits, the same one on every processor."""
+
 def formats() -> _FormatTable: ...
 def isa() -> list[str]:
     """Returns the names of what kernels may use: the processor's, or what LAMELLA_ISA says."""
@@ -286,4 +408,40 @@ def rope_kernels() -> list[RopeKernel]:
     """Returns every kernel of this build, best first; the last runs everywhere."""
 
 def rope_kernel() -> RopeKernel:
+    """Returns the best kernel that `isa()` allows."""
+
+def causal_mask(
+    query_position: npt.NDArray[np.int32], key_position: npt.NDArray[np.int32], window: int = 0
+) -> AttentionMask:
+    """Lets a query (tokens) see the keys (positions) from 0 to its own position.
+
+    A negative key position marks an unused place. With `window`, only that many positions up to
+    the query's own are seen. The arrays are kept and not copied.
+    """
+
+def padding_mask(kept: npt.NDArray[np.bool_] | None = None) -> AttentionMask:
+    """Lets every query see the keys that `kept` (positions) says, or all."""
+
+def attention_kernels() -> list[AttentionKernel]:
+    """Returns every kernel of this build, best first; the last runs everywhere."""
+
+def attention_kernel() -> AttentionKernel:
+    """Returns the best kernel that `isa()` allows."""
+
+def kv_store_kernels() -> list[KvStoreKernel]:
+    """Returns every kernel of this build, best first; the last runs everywhere."""
+
+def kv_store_kernel() -> KvStoreKernel:
+    """Returns the best kernel that `isa()` allows."""
+
+def embed_kernels() -> list[EmbedKernel]:
+    """Returns every kernel of this build, best first; the last runs everywhere."""
+
+def embed_kernel() -> EmbedKernel:
+    """Returns the best kernel that `isa()` allows."""
+
+def sample_kernels() -> list[SampleKernel]:
+    """Returns every kernel of this build, best first; the last runs everywhere."""
+
+def sample_kernel() -> SampleKernel:
     """Returns the best kernel that `isa()` allows."""

@@ -19,95 +19,13 @@
 #include "kernels/rmsnorm/rmsnorm.h"
 #include "kernels/rope/rope.h"
 #include "kernels/softmax/softmax.h"
+#include "vectors_case.h"
+#include "vectors_decoder.h"
 
 namespace {
 
 using namespace lamella;
-
-using Floats = std::vector<float>;
-using Bytes = std::vector<std::uint8_t>;
-using Shape = std::vector<std::size_t>;
-
-// SplitMix64 (Steele, Lea and Flood 2014).
-class Draw {
- public:
-  explicit Draw(std::uint64_t seed) : state_(seed) {}
-
-  std::uint64_t number() {
-    std::uint64_t mixed = state_ += 0x9e3779b97f4a7c15u;
-    mixed = (mixed ^ mixed >> 30) * 0xbf58476d1ce4e5b9u;
-    mixed = (mixed ^ mixed >> 27) * 0x94d049bb133111ebu;
-    return mixed ^ mixed >> 31;
-  }
-
-  // An integer of `bits` bits.
-  std::uint32_t bits(int bits) { return static_cast<std::uint32_t>(number() >> (64 - bits)); }
-
-  // Multiples of 2^-20 from -8 to 8, which are exact.
-  Floats reals(std::size_t count) {
-    Floats values(count);
-    for (float& value : values) {
-      value = static_cast<float>(static_cast<std::int32_t>(bits(24)) - (1 << 23)) * 0x1p-20f;
-    }
-    return values;
-  }
-
-  // Any patterns: denormals, infinities and NaN among them.
-  Floats patterns(std::size_t count) {
-    Floats values(count);
-    for (float& value : values) {
-      const std::uint32_t pattern = bits(32);
-      std::memcpy(&value, &pattern, sizeof value);
-    }
-    return values;
-  }
-
-  Bytes codes(std::size_t count, int width) {
-    Bytes values(count);
-    for (std::uint8_t& value : values) value = static_cast<std::uint8_t>(bits(width));
-    return values;
-  }
-
-  // Half floats from 2^-7 to 2, of both signs.
-  std::vector<std::uint16_t> halves(std::size_t count) {
-    std::vector<std::uint16_t> values(count);
-    for (std::uint16_t& value : values) {
-      const std::uint32_t pattern = bits(1) << 15 | (8 + bits(3)) << 10 | bits(10);
-      value = static_cast<std::uint16_t>(pattern);
-    }
-    return values;
-  }
-
- private:
-  std::uint64_t state_;
-};
-
-// FNV-1a of 64 bits over everything that a case gives.
-class Hash {
- public:
-  template <typename Item>
-  void add(const std::vector<Item>& items) {
-    const auto* bytes = reinterpret_cast<const unsigned char*>(items.data());
-    for (std::size_t i = 0; i < items.size() * sizeof(Item); ++i) {
-      state_ = (state_ ^ bytes[i]) * 0x100000001b3u;
-    }
-  }
-
-  std::uint64_t value() const { return state_; }
-
- private:
-  std::uint64_t state_ = 0xcbf29ce484222325u;
-};
-
-// One case: its shape, its inputs, where its outputs go, and the instruction sets it may use.
-struct Case {
-  const Shape& shape;
-  Draw& draw;
-  Hash& hash;
-  IsaSet allowed;
-};
-
-void say(const char* kernel) { std::fprintf(stderr, "%s\n", kernel); }
+using namespace lamella::vectors;
 
 // Shape: rows, cols, bits, group.
 void run_pack(const Case& one) {
@@ -283,6 +201,27 @@ const Operation kOperations[] = {
     {"rmsnorm", &run_rmsnorm, kRows},
     {"layernorm", &run_layernorm, kRows},
     {"rope", &run_rope, {{3, 2, 17}, {1, 1, 1}, {2, 3, 16}, {4, 2, 64}}},
+    {"attention",
+     &run_attention,
+     {{2, 4, 19, 2, 33, 3, 1, 6},
+      {1, 3, 33, 1, 64, 0, 0, 1},
+      {3, 2, 17, 2, 16, 2, 3, 0},
+      {2, 6, 5, 3, 47, 1, 2, 3},
+      {1, 9, 40, 3, 64, 1, 0, 0}}},
+    {"kv_store", &run_kv_store, {{3, 2, 33, 3}, {2, 1, 64, 0}, {4, 2, 17, 1}, {3, 1, 47, 2}}},
+    {"embed",
+     &run_embed,
+     {{9, 49, 3, 16},
+      {8, 33, 2, 32},
+      {3, 96, 4, 64},
+      {9, 130, 5, 128},
+      {17, 40, 6, 0},
+      {5, 33, 8, 16},
+      {4, 21, 16, 0},
+      {4, 21, 32, 0}}},
+    {"sample",
+     &run_sample,
+     {{100, 8, 20, 48}, {1, 8, 0, 64}, {300, 16, 0, 64}, {300, 4, 7, 64}, {300, 32, 0, 60}}},
 };
 
 void print_case(const Operation& operation, std::size_t index, IsaSet allowed) {

@@ -1,0 +1,80 @@
+// attention: softmax(q k^T * scale) v for each query head, over a cache of keys and values.
+//
+// Query head h reads the keys and values of head h / (heads / kv_heads). The keys that a token
+// sees are taken in increasing order of their place in the cache; element n below is the n-th of
+// them. No other key or value is read, so that unused places may hold anything.
+//   dot[n] = the sum of q[d] * k[n][d] in the 16 lanes and the tree of math/tree.h, each lane one
+//            fma per product, starting at 0; for int8 and int4 k holds the codes, without scale
+//   score[n] = dot[n] * scale, and dot[n] * key scale[n] * scale for int8 and int4
+//   p = softmax(score) as kernels/softmax has it, the lanes running over n
+//   w[n] = p[n], and p[n] * value scale[n] for int8 and int4
+//   y[d] = fma(w[n], v[n][d], y[d]) for n = 0, 1, ..., starting at 0
+// A token that sees no key gets zeros. Every NaN is 0x7fc00000.
+//
+// To add a kernel, write attention_<isa>.cc and one row of kernels.inc. Dispatch, binding and tests
+// all read kernels.inc; none of them changes.
+#pragma once
+
+#include "base/isa.h"
+#include "base/span.h"
+#include "base/threads.h"
+#include "kernels/attention/cache.h"
+
+namespace lamella {
+
+// Which keys a token sees. Causal where query_position is given: those with
+// 0 <= key position <= query position and, if window is not 0, query position - key position <
+// window. Otherwise those whose `kept` is not 0, or all where `kept` is null.
+struct AttentionMask {
+  const std::int32_t* query_position;  // (tokens)
+  const std::int32_t* key_position;    // (positions), negative where the place is unused
+  std::int32_t window;
+  const std::uint8_t* kept;  // (positions)
+};
+
+// Shapes: query and y (tokens, heads, head_dim) float32. The two caches have the same kv_heads and
+// head_dim; kv_heads divides heads. positions is below 2^31.
+struct AttentionCall {
+  std::size_t tokens;
+  std::size_t heads;
+  std::size_t positions;
+  const float* query;
+  Cache keys;
+  Cache values;
+  AttentionMask mask;
+  float scale;
+  float* y;
+
+  std::size_t group() const { return heads / keys.kv_heads; }
+
+  // What a call may be split into for threads: unit u is token u / kv_heads and, of the heads of
+  // the caches, u mod kv_heads.
+  std::size_t units() const { return tokens * keys.kv_heads; }
+};
+
+// Overwritten; each thread needs its own. Shapes: seen (positions), scores (group, positions).
+struct AttentionScratch {
+  std::int32_t* seen;
+  float* scores;
+};
+
+using AttentionFn = void (*)(const AttentionCall& call, AttentionScratch scratch, Slice units);
+
+struct AttentionKernel {
+  const char* name;  // what tests and benchmarks print
+  IsaSet needs;      // what the host must offer
+  AttentionFn run;
+};
+
+// Every kernel of this build, best first. The last needs nothing.
+Span<AttentionKernel> attention_kernels();
+
+// The best kernel that `host` can run.
+const AttentionKernel& attention_select(IsaSet host);
+
+#define LAMELLA_KERNEL(name, needs) \
+  void name(const AttentionCall& call, AttentionScratch scratch, Slice units);
+#include "kernels/attention/kernels.inc"
+#undef LAMELLA_KERNEL
+
+}  // namespace lamella

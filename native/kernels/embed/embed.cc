@@ -1,0 +1,22 @@
+#include "kernels/embed/embed.h"
+
+namespace lamella {
+namespace {
+
+constexpr EmbedKernel kKernels[] = {
+#define LAMELLA_KERNEL(name, needs) {#name, needs, &name},
+#include "kernels/embed/kernels.inc"
+#undef LAMELLA_KERNEL
+};
+
+}  // namespace
+
+Span<EmbedKernel> embed_kernels() { return kKernels; }
+
+const EmbedKernel& embed_select(IsaSet host) {
+  const EmbedKernel* kernel = kKernels;
+  while (!runs_on(kernel->needs, host)) ++kernel;
+  return *kernel;
+}
+
+}  // namespace lamella

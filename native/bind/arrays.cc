@@ -2,6 +2,8 @@
 
 #include <pybind11/stl.h>
 
+#include <algorithm>
+
 namespace lamella {
 
 namespace py = pybind11;
@@ -53,6 +55,15 @@ Bytes checked_bytes(const py::array& array, const char* name, py::ssize_t dimens
   check_kind(array, name, py::dtype::of<std::uint8_t>());
   check_dimensions(array, name, dimensions);
   return py::reinterpret_borrow<Bytes>(array);
+}
+
+void check_codes(const py::array& codes, const char* name, int bits) {
+  const auto* data = static_cast<const std::uint8_t*>(codes.data());
+  const auto* end = data + codes.size();
+  const auto* wide = std::find_if(data, end, [bits](unsigned code) { return code >> bits != 0; });
+  if (wide == end) return;
+  throw py::value_error(std::string(name) + " has the code " + std::to_string(*wide) +
+                        ", which does not fit " + std::to_string(bits) + " bits");
 }
 
 std::size_t checked_size(std::int64_t value, const char* name, std::int64_t least) {

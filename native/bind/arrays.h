@@ -45,6 +45,9 @@ pybind11::array_t<Item> checked(const pybind11::array& array, const char* name) 
 // The same for a uint8 array of `dimensions` dimensions.
 Bytes checked_bytes(const pybind11::array& array, const char* name, pybind11::ssize_t dimensions);
 
+// Raises ValueError unless every uint8 code of the array is below 2^bits.
+void check_codes(const pybind11::array& codes, const char* name, int bits);
+
 // Raises ValueError unless `value` is `least` or more; returns it as a size.
 std::size_t checked_size(std::int64_t value, const char* name, std::int64_t least);
 

@@ -44,15 +44,6 @@ py::dtype scale_dtype(const LinearSize& size) {
   return size.group == 0 ? py::dtype::of<float>() : py::dtype("float16");
 }
 
-void check_codes(const py::array& codes, const char* name, int bits) {
-  const auto* data = static_cast<const std::uint8_t*>(codes.data());
-  const auto* end = data + codes.size();
-  const auto* wide = std::find_if(data, end, [bits](unsigned code) { return code >> bits != 0; });
-  if (wide == end) return;
-  throw py::value_error(std::string(name) + " has the code " + std::to_string(*wide) +
-                        ", which does not fit " + std::to_string(bits) + " bits");
-}
-
 // `Bits` has the width of the numbers; a number is not finite where its exponent is all ones.
 template <typename Bits>
 bool all_finite(const py::array& numbers, Bits exponent) {

@@ -14,6 +14,7 @@
 #include "bind/linear.h"
 #include "bind/pack.h"
 #include "bind/sample.h"
+#include "bind/static_ops.h"
 #include "bind/threads.h"
 
 namespace lamella {
@@ -65,6 +66,7 @@ PYBIND11_MODULE(_native, module) {
   bind_kv_store(module, allowed);
   bind_embed(module, allowed);
   bind_sample(module, allowed);
+  bind_static_ops(module, allowed);
 }
 
 }  // namespace lamella

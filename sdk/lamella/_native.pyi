@@ -7,6 +7,8 @@ import numpy.typing as npt
 
 _Bytes = npt.NDArray[np.uint8]
 _Real = npt.NDArray[np.float32]
+_Ints = npt.NDArray[np.int32]
+_Grid = tuple[float, int]
 _Scale = npt.NDArray[np.float16] | npt.NDArray[np.float32]
 
 class _FormatTable(TypedDict):
@@ -335,6 +337,154 @@ class SampleKernel:
     def sample(self, logits: _Real, sampling: Sampling) -> int:
         """Returns a token for (vocabulary,) logits, the same one on every processor."""
 
+@final
+class Conv2dWeight:
+    """A packed weight of `conv2d_a8`; `native/KERNELS.md` describes the arrays.
+
+    `rows` counts those of all groups, `cols` the input channels of one. Shapes, with
+    strips = groups * ceil(rows / groups / 8) and blocks = ceil(cols / 32): `codes`
+    (strips, height * width, blocks, 32 * bits), `sum` (8 * strips + 8). The arrays are kept and not
+    copied. Raises ValueError for sizes that cannot be packed and for arrays that do not fit them.
+    """
+
+    def __init__(
+        self,
+        rows: int,
+        kernel: tuple[int, int],
+        cols: int,
+        bits: int,
+        groups: int,
+        codes: _Bytes,
+        sum: _Ints,
+    ) -> None: ...
+    @property
+    def rows(self) -> int: ...
+    @property
+    def kernel(self) -> tuple[int, int]: ...
+    @property
+    def cols(self) -> int: ...
+    @property
+    def bits(self) -> int: ...
+    @property
+    def groups(self) -> int: ...
+    @property
+    def codes(self) -> _Bytes: ...
+    @property
+    def sum(self) -> _Ints: ...
+
+@final
+class DepthwiseWeight:
+    """A packed weight of `depthwise_a8`.
+
+    Shapes, with stored = rows rounded up to a multiple of 16: `codes`
+    (ceil(height * width / 2), stored, 2), `sum` (stored). The arrays are kept and not copied.
+    """
+
+    def __init__(
+        self, rows: int, kernel: tuple[int, int], codes: npt.NDArray[np.int8], sum: _Ints
+    ) -> None: ...
+    @property
+    def rows(self) -> int: ...
+    @property
+    def kernel(self) -> tuple[int, int]: ...
+    @property
+    def codes(self) -> npt.NDArray[np.int8]: ...
+    @property
+    def sum(self) -> _Ints: ...
+
+@final
+class Conv2dLayer:
+    """A weight, the grid of its input and what follows its sums: `kernels/static/epilogue.h`.
+
+    Grids are (scale, zero point). `scale` (rows) is that of the weights, `bias` (rows) is float32,
+    or int32 in units of a sum. With an `output` grid the layer gives codes, and `low` and `high`
+    are codes, otherwise float32 and real numbers. `residual` is the grid of codes to be added.
+    Raises ValueError for arguments of the wrong kind or range.
+    """
+
+    def __init__(
+        self,
+        weight: Conv2dWeight,
+        *,
+        input: _Grid,
+        scale: _Real,
+        bias: _Ints | _Real | None = None,
+        output: _Grid | None = None,
+        residual: _Grid | None = None,
+        low: float | None = None,
+        high: float | None = None,
+    ) -> None: ...
+    @property
+    def weight(self) -> Conv2dWeight: ...
+
+@final
+class DepthwiseLayer:
+    """The same as Conv2dLayer for a weight of `depthwise_a8`."""
+
+    def __init__(
+        self,
+        weight: DepthwiseWeight,
+        *,
+        input: _Grid,
+        scale: _Real,
+        bias: _Ints | _Real | None = None,
+        output: _Grid | None = None,
+        residual: _Grid | None = None,
+        low: float | None = None,
+        high: float | None = None,
+    ) -> None: ...
+    @property
+    def weight(self) -> DepthwiseWeight: ...
+
+@final
+class Conv2dKernel:
+    """One row of `native/kernels/conv2d_a8/kernels.inc`, for weights of `bits`."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def bits(self) -> int: ...
+    @property
+    def runs_here(self) -> bool: ...
+    def run(
+        self,
+        layer: Conv2dLayer,
+        x: _Bytes,
+        residual: _Bytes | None = None,
+        *,
+        stride: tuple[int, int] = (1, 1),
+        padding: tuple[int, int, int, int] = (0, 0, 0, 0),
+        dilation: tuple[int, int] = (1, 1),
+        pool: ThreadPool | None = None,
+    ) -> _Bytes | _Real:
+        """Returns (batch, height, width, rows) for x (batch, height, width, groups * cols).
+
+        A linear layer has a kernel of (1, 1): (tokens, rows) for x (tokens, cols). `padding` is
+        above, left, below, right. Raises ValueError for a weight of another width, a wrong dtype
+        or shape, or where the kernel does not run on this processor.
+        """
+
+@final
+class DepthwiseKernel:
+    """One row of `native/kernels/depthwise_a8/kernels.inc`."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def runs_here(self) -> bool: ...
+    def run(
+        self,
+        layer: DepthwiseLayer,
+        x: _Bytes,
+        residual: _Bytes | None = None,
+        *,
+        stride: tuple[int, int] = (1, 1),
+        padding: tuple[int, int, int, int] = (0, 0, 0, 0),
+        dilation: tuple[int, int] = (1, 1),
+        pool: ThreadPool | None = None,
+    ) -> _Bytes | _Real:
+        """Returns (batch, height, width, rows) for x (batch, height, width, rows)."""
+
 def formats() -> _FormatTable: ...
 def isa() -> list[str]:
     """Returns the names of what kernels may use: the processor's, or what LAMELLA_ISA says."""
@@ -444,4 +594,21 @@ def sample_kernels() -> list[SampleKernel]:
     """Returns every kernel of this build, best first; the last runs everywhere."""
 
 def sample_kernel() -> SampleKernel:
+    """Returns the best kernel that `isa()` allows."""
+def pack_conv2d(codes: _Bytes, bits: int, groups: int = 1) -> Conv2dWeight:
+    """Packs (rows, height, width, cols) codes, weight + 2^(bits-1), for 4, 6 or 8 bits."""
+
+def pack_depthwise(codes: _Bytes) -> DepthwiseWeight:
+    """Packs (rows, height, width) codes, weight + 128."""
+
+def conv2d_a8_kernels() -> list[Conv2dKernel]:
+    """Returns every kernel of this build; those of one width best first."""
+
+def conv2d_a8_kernel(bits: int) -> Conv2dKernel:
+    """Returns the best kernel for weights of 4, 6 or 8 bits that `isa()` allows."""
+
+def depthwise_a8_kernels() -> list[DepthwiseKernel]:
+    """Returns every kernel of this build, best first; the last runs everywhere."""
+
+def depthwise_a8_kernel() -> DepthwiseKernel:
     """Returns the best kernel that `isa()` allows."""

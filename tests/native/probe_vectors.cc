@@ -21,6 +21,7 @@
 #include "kernels/softmax/softmax.h"
 #include "vectors_case.h"
 #include "vectors_decoder.h"
+#include "vectors_static.h"
 
 namespace {
 
@@ -184,6 +185,12 @@ const std::vector<Shape> kRows = {{3, 33}, {1, 1}, {4, 15}, {2, 16}, {2, 17}, {2
 const std::vector<Shape> kLinear = {{5, 129, 19, 32},  {1, 64, 8, 0},  {2, 96, 17, 64},
                                     {9, 300, 24, 128}, {3, 33, 9, 16}, {16, 576, 40, 64},
                                     {1, 160, 16, 16}};
+// Groups, images smaller than the kernel, pixels alone, every kind of output.
+const std::vector<Shape> kConv2d = {{1, 5, 6, 7, 9, 2, 3, 2, 1, 1, 1},
+                                    {2, 1, 1, 33, 17, 1, 1, 1, 0, 1, 0},
+                                    {1, 4, 7, 64, 16, 1, 1, 1, 0, 1, 2},
+                                    {1, 2, 9, 3, 24, 1, 5, 1, 3, 2, 1},
+                                    {2, 6, 6, 40, 8, 3, 3, 1, 1, 1, 2}};
 
 const Operation kOperations[] = {
     {"pack", &run_pack, {{3, 129, 4, 16}, {2, 31, 3, 32}, {5, 64, 2, 64}, {2, 576, 6, 128}}},
@@ -222,6 +229,15 @@ const Operation kOperations[] = {
     {"sample",
      &run_sample,
      {{100, 8, 20, 48}, {1, 8, 0, 64}, {300, 16, 0, 64}, {300, 4, 7, 64}, {300, 32, 0, 60}}},
+    {"conv2d_w4a8", &run_conv2d<4>, kConv2d},
+    {"conv2d_w6a8", &run_conv2d<6>, kConv2d},
+    {"conv2d_w8a8", &run_conv2d<8>, kConv2d},
+    {"depthwise_w8a8",
+     &run_depthwise_a8,
+     {{1, 5, 6, 19, 3, 2, 1, 1, 1},
+      {2, 4, 4, 16, 1, 1, 0, 1, 0},
+      {1, 7, 9, 33, 5, 1, 2, 1, 2},
+      {1, 3, 8, 8, 3, 1, 2, 2, 1}}},
 };
 
 void print_case(const Operation& operation, std::size_t index, IsaSet allowed) {

@@ -1,0 +1,31 @@
+// The window of a convolution or a pool as Python gives it.
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+#include "kernels/window/window.h"
+
+namespace lamella {
+
+// Numbers of the y and the x axis.
+using Pair = std::array<std::int64_t, 2>;
+// Top, left, bottom, right.
+using Sides = std::array<std::int64_t, 4>;
+
+struct WindowSizes {
+  Pair kernel;
+  Pair stride;
+  Sides padding;
+  Pair dilation;
+};
+
+// Raises ValueError for numbers that no window has.
+WindowSizes make_window(const Pair& kernel, const Pair& stride, const Sides& padding,
+                        const Pair& dilation);
+
+// The window over `images` of some height and width. Raises ValueError where it does not fit.
+Window window_over(const WindowSizes& sizes, std::size_t images, std::size_t height,
+                   std::size_t width);
+
+}  // namespace lamella

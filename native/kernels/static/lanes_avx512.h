@@ -1,0 +1,38 @@
+// A fragment: Value is 16 float32 in one AVX-512 register, with what the epilogue needs of it, and
+// how the epilogue reads sums and codes and writes rows. Included inside an unnamed namespace and a
+// region for AVX-512 F, BW and VL.
+
+using Value = __m512;
+constexpr std::size_t kWidth = 16;
+
+inline Value load(const float* from) { return _mm512_loadu_ps(from); }
+inline Value fill(float x) { return _mm512_set1_ps(x); }
+inline Value fused(Value a, Value b, Value c) { return _mm512_fmadd_ps(a, b, c); }
+inline Value greater_of(Value a, Value b) { return _mm512_max_ps(a, b); }
+inline Value lesser_of(Value a, Value b) { return _mm512_min_ps(a, b); }
+
+inline __mmask16 first_lanes(std::size_t count) {
+  return static_cast<__mmask16>((1u << count) - 1);
+}
+
+template <int kLowered>
+inline Value exact_sums(const Epilogue& epilogue, std::size_t row, const std::int32_t* sums) {
+  static_assert(kLowered == 0, "these processors multiply codes as they are");
+  const __m512i offset = _mm512_loadu_si512(epilogue.offset + row);
+  return _mm512_cvtepi32_ps(_mm512_add_epi32(_mm512_loadu_si512(sums), offset));
+}
+
+inline Value load_codes(const std::uint8_t* codes, std::int32_t zero, std::size_t count) {
+  const __m128i bytes = _mm_maskz_loadu_epi8(first_lanes(count), codes);
+  const __m512i steps = _mm512_sub_epi32(_mm512_cvtepu8_epi32(bytes), _mm512_set1_epi32(zero));
+  return _mm512_cvtepi32_ps(steps);
+}
+
+inline void store_codes(std::uint8_t* to, Value t, std::int32_t zero, std::size_t count) {
+  const __m512i codes = _mm512_add_epi32(_mm512_cvtps_epi32(t), _mm512_set1_epi32(zero));
+  _mm_mask_storeu_epi8(to, first_lanes(count), _mm512_cvtepi32_epi8(codes));
+}
+
+inline void store_rows(float* to, Value t, std::size_t count) {
+  _mm512_mask_storeu_ps(to, first_lanes(count), t);
+}

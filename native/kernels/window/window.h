@@ -1,0 +1,50 @@
+// The window that a convolution or a pool moves over an image.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+
+#include "base/threads.h"
+
+namespace lamella {
+
+// One axis: output `at` has the taps 0 to kernel - 1, of which tap t lies at the input
+// at * stride + t * dilation - before.
+struct WindowAxis {
+  std::size_t in;
+  std::size_t out;
+  std::size_t kernel;
+  std::size_t stride;
+  std::size_t dilation;
+  std::size_t before;  // padding before the first input
+
+  // Where tap t of an output lies; it must be inside.
+  constexpr std::size_t input(std::size_t at, std::size_t tap) const {
+    return at * stride + tap * dilation - before;
+  }
+
+  // The taps that lie inside the input.
+  constexpr Slice taps(std::size_t at) const {
+    const std::size_t start = at * stride;
+    const std::size_t missing = before > start ? before - start : 0;
+    const std::size_t first = missing / dilation + (missing % dilation != 0);
+    const std::size_t end = in + before;
+    const std::size_t last = end > start ? (end - start - 1) / dilation + 1 : 0;
+    return {std::min(first, kernel), std::max(std::min(first, kernel), std::min(last, kernel))};
+  }
+};
+
+// Arrays are (images, y.in, x.in, channels) and (images, y.out, x.out, outputs).
+struct Window {
+  std::size_t images;
+  WindowAxis y;
+  WindowAxis x;
+
+  constexpr std::size_t taps() const { return y.kernel * x.kernel; }
+  // Pixels of the output.
+  constexpr std::size_t positions() const { return images * y.out * x.out; }
+  // Rows of the output, the unit in which a call may be split between threads.
+  constexpr std::size_t rows() const { return images * y.out; }
+};
+
+}  // namespace lamella

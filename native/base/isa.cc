@@ -16,9 +16,10 @@ namespace lamella {
 namespace {
 
 constexpr IsaName kNames[] = {
-    {"portable", isa::kNone}, {"avx2", isa::kAvx2}, {"avxvnni", isa::kAvxVnni},
-    {"avx512", isa::kAvx512}, {"neon", isa::kNeon}, {"dotprod", isa::kDotprod},
-    {"i8mm", isa::kI8mm},
+    {"portable", isa::kNone},           {"avx2", isa::kAvx2},
+    {"avxvnni", isa::kAvxVnni},         {"avx512", isa::kAvx512},
+    {"avx512vbmi2", isa::kAvx512Vbmi2}, {"neon", isa::kNeon},
+    {"dotprod", isa::kDotprod},         {"i8mm", isa::kI8mm},
 };
 
 std::string listed_names() {
@@ -43,6 +44,7 @@ bool has_avxvnni() {
 // The bit that a set adds to the one that it extends.
 constexpr IsaSet kOwnAvxVnni = isa::kAvxVnni & ~isa::kAvx2;
 constexpr IsaSet kOwnAvx512 = isa::kAvx512 & ~isa::kAvx2;
+constexpr IsaSet kOwnAvx512Vbmi2 = isa::kAvx512Vbmi2 & ~isa::kAvx512;
 
 constexpr IsaFeature kFeatures[] = {
     {"AVX2", isa::kAvx2, LAMELLA_HAS("avx2")},
@@ -55,6 +57,7 @@ constexpr IsaFeature kFeatures[] = {
     {"AVX-512 DQ", kOwnAvx512, LAMELLA_HAS("avx512dq")},
     {"AVX-512 VL", kOwnAvx512, LAMELLA_HAS("avx512vl")},
     {"AVX-512 VNNI", kOwnAvx512, LAMELLA_HAS("avx512vnni")},
+    {"AVX-512 VBMI2", kOwnAvx512Vbmi2, LAMELLA_HAS("avx512vbmi2")},
 };
 
 #elif LAMELLA_ARM

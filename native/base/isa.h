@@ -48,6 +48,8 @@ inline constexpr IsaSet kAvx2 = 1u << 0;
 inline constexpr IsaSet kAvxVnni = kAvx2 | 1u << 1;
 // AVX-512 F, BW, DQ and VL, with VNNI.
 inline constexpr IsaSet kAvx512 = kAvx2 | 1u << 2;
+// AVX-512 VBMI2, which expands bytes: for sparse weights.
+inline constexpr IsaSet kAvx512Vbmi2 = kAvx512 | 1u << 6;
 // What every 64-bit ARM core has.
 inline constexpr IsaSet kNeon = 1u << 3;
 inline constexpr IsaSet kDotprod = kNeon | 1u << 4;

@@ -45,38 +45,9 @@ py::tuple run_input(const LinearInputKernel& kernel, const py::array& x) {
   return py::make_tuple(codes, scale, sum, half_sum);
 }
 
-Floats run_linear(const LinearKernel& kernel, const LinearArrays& weight, const py::array& x,
-                  const std::optional<py::array>& bias, ThreadPool* pool) {
-  check_runs(kernel);
-  const LinearWeight view = weight.view();
-  if (view.bits != kernel.bits) {
-    throw py::value_error(std::string(kernel.name) + " cannot run a weight of " +
-                          std::to_string(view.bits) + " bits");
-  }
-  const Floats in = checked<float>(x, "x");
-  check_dimensions(in, "x", 2);
-  check_shape(in, "x", {in.shape(0), weight.size().cols});
-  const float* added = nullptr;
-  if (bias) {
-    added = checked<float>(*bias, "bias").data();
-    check_shape(*bias, "bias", {weight.size().rows});
-  }
-  Floats y({in.shape(0), static_cast<py::ssize_t>(view.rows)});
-  const auto tokens = static_cast<std::size_t>(in.shape(0));
-  const float* from = in.data();
-  float* to = y.mutable_data();
-  const py::gil_scoped_release unlocked;
-  std::vector<std::int8_t> codes(tokens * token_bytes(view.cols));
-  std::vector<float> scale(tokens * blocks_of(view.cols));
-  std::vector<std::int32_t> sum(scale.size());
-  std::vector<std::int32_t> half_sum(view.halved() ? scale.size() : 0);
-  const LinearInput input{tokens,       view.cols,  codes.data(),
-                          scale.data(), sum.data(), view.halved() ? half_sum.data() : nullptr};
-  const LinearInputFn quantize = linear_input_select(kernel.needs).run;
-  run_slices(pool, tokens, [&](Slice slice) { quantize(from, input, slice); });
-  const LinearCall call{view, input, added, to};
-  run_slices(pool, strips_of(view.rows), [&](Slice slice) { kernel.run(call, slice); });
-  return y;
+py::array run_linear(const LinearKernel& kernel, const LinearArrays& weight, const py::array& x,
+                     const std::optional<py::array>& bias, ThreadPool* pool) {
+  return run_linear_view(kernel, weight.view(), {x, bias, pool});
 }
 
 const LinearKernel* select(int bits, IsaSet allowed) {
@@ -85,6 +56,39 @@ const LinearKernel* select(int bits, IsaSet allowed) {
 }
 
 }  // namespace
+
+py::array run_linear_view(const LinearKernel& kernel, const LinearWeight& weight,
+                          const LinearArguments& arguments) {
+  check_runs(kernel);
+  if (weight.bits != kernel.bits) {
+    throw py::value_error(std::string(kernel.name) + " cannot run a weight of " +
+                          std::to_string(weight.bits) + " bits");
+  }
+  const Floats in = checked<float>(arguments.x, "x");
+  check_dimensions(in, "x", 2);
+  const auto tokens = static_cast<std::size_t>(in.shape(0));
+  check_array(in, "x", py::dtype::of<float>(), {tokens, weight.cols});
+  const float* added = nullptr;
+  if (arguments.bias) {
+    check_array(*arguments.bias, "bias", py::dtype::of<float>(), {weight.rows});
+    added = static_cast<const float*>(arguments.bias->data());
+  }
+  Floats y({in.shape(0), static_cast<py::ssize_t>(weight.rows)});
+  const float* from = in.data();
+  float* to = y.mutable_data();
+  const py::gil_scoped_release unlocked;
+  std::vector<std::int8_t> codes(tokens * token_bytes(weight.cols));
+  std::vector<float> scale(tokens * blocks_of(weight.cols));
+  std::vector<std::int32_t> sum(scale.size());
+  std::vector<std::int32_t> half_sum(weight.halved() ? scale.size() : 0);
+  const LinearInput input{tokens,       weight.cols, codes.data(),
+                          scale.data(), sum.data(),  weight.halved() ? half_sum.data() : nullptr};
+  const LinearInputFn quantize = linear_input_select(kernel.needs).run;
+  run_slices(arguments.pool, tokens, [&](Slice slice) { quantize(from, input, slice); });
+  const LinearCall call{weight, input, added, to};
+  run_slices(arguments.pool, strips_of(weight.rows), [&](Slice slice) { kernel.run(call, slice); });
+  return y;
+}
 
 void bind_linear(py::module_& module, IsaSet allowed) {
   using py::arg;

@@ -107,34 +107,45 @@ LinearArrays pack_linear(const py::array& codes, const py::array& scale, const O
 
 }  // namespace
 
+void check_grids(const LinearSize& size, const py::array& scale, const OptionalArray& zero) {
+  check_size(size);
+  const Extents grids{strips_of(static_cast<std::size_t>(size.rows)), grids_of(size), kStripRows};
+  check_array(scale, "scale", scale_dtype(size), grids);
+  check_scale(scale, size);
+  if (!zero) return;
+  check_array(*zero, "zero", py::dtype::of<std::uint8_t>(), grids);
+  check_codes(*zero, "zero", size.bits);
+}
+
+LinearWeight view_of_grids(const LinearSize& size, const py::array& scale,
+                           const OptionalArray& zero) {
+  const bool grouped = size.group != 0;
+  LinearWeight weight{};
+  weight.rows = static_cast<std::size_t>(size.rows);
+  weight.cols = static_cast<std::size_t>(size.cols);
+  weight.bits = size.bits;
+  weight.grids = grids_of(size);
+  weight.grid_shift = grid_shift_of(static_cast<std::size_t>(size.group));
+  weight.half_scale = grouped ? static_cast<const std::uint16_t*>(scale.data()) : nullptr;
+  weight.row_scale = grouped ? nullptr : static_cast<const float*>(scale.data());
+  weight.zero = zero ? static_cast<const std::uint8_t*>(zero->data()) : nullptr;
+  return weight;
+}
+
 LinearArrays::LinearArrays(const LinearSize& size, const py::array& codes, const py::array& scale,
                            const OptionalArray& zero)
     : size_(size), codes_(codes), scale_(scale), zero_(zero) {
   check_size(size);
   const std::size_t strips = strips_of(static_cast<std::size_t>(size.rows));
   const std::size_t blocks = blocks_of(static_cast<std::size_t>(size.cols));
-  const Extents grids{strips, grids_of(size), kStripRows};
   const auto bytes = py::dtype::of<std::uint8_t>();
   check_array(codes, "codes", bytes, {strips, blocks, tile_bytes(size.bits)});
-  check_array(scale, "scale", scale_dtype(size), grids);
-  check_scale(scale, size);
-  if (!zero) return;
-  check_array(*zero, "zero", bytes, grids);
-  check_codes(*zero, "zero", size.bits);
+  check_grids(size, scale, zero);
 }
 
 LinearWeight LinearArrays::view() const {
-  const bool grouped = size_.group != 0;
-  LinearWeight weight{};
-  weight.rows = static_cast<std::size_t>(size_.rows);
-  weight.cols = static_cast<std::size_t>(size_.cols);
-  weight.bits = size_.bits;
-  weight.grids = grids_of(size_);
-  weight.grid_shift = grid_shift_of(static_cast<std::size_t>(size_.group));
+  LinearWeight weight = view_of_grids(size_, scale_, zero_);
   weight.codes = static_cast<const std::uint8_t*>(codes_.data());
-  weight.half_scale = grouped ? static_cast<const std::uint16_t*>(scale_.data()) : nullptr;
-  weight.row_scale = grouped ? nullptr : static_cast<const float*>(scale_.data());
-  weight.zero = zero_ ? static_cast<const std::uint8_t*>(zero_->data()) : nullptr;
   return weight;
 }
 

@@ -19,6 +19,15 @@ struct LinearSize {
   std::int64_t group;
 };
 
+// Raises ValueError for a size that no format has, and for scales and zero points that do not fit
+// it.
+void check_grids(const LinearSize& size, const pybind11::array& scale,
+                 const std::optional<pybind11::array>& zero);
+
+// A weight without codes; valid for as long as the arrays are.
+LinearWeight view_of_grids(const LinearSize& size, const pybind11::array& scale,
+                           const std::optional<pybind11::array>& zero);
+
 // Holds the arrays that a LinearWeight points into; nothing is copied.
 class LinearArrays {
  public:

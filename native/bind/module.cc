@@ -9,11 +9,14 @@
 #include "bind/bandwidth.h"
 #include "bind/embed.h"
 #include "bind/float_ops.h"
+#include "bind/image_ops.h"
 #include "bind/kernels.h"
 #include "bind/kv_store.h"
 #include "bind/linear.h"
+#include "bind/linear_float.h"
 #include "bind/pack.h"
 #include "bind/sample.h"
+#include "bind/sparse_linear.h"
 #include "bind/static_ops.h"
 #include "bind/threads.h"
 
@@ -61,12 +64,15 @@ PYBIND11_MODULE(_native, module) {
   bind_threads(module);
   bind_pack(module, allowed);
   bind_linear(module, allowed);
+  bind_linear_float(module, allowed);
+  bind_sparse_linear(module, allowed);
   bind_float_ops(module, allowed);
   bind_attention(module, allowed);
   bind_kv_store(module, allowed);
   bind_embed(module, allowed);
   bind_sample(module, allowed);
   bind_static_ops(module, allowed);
+  bind_image_ops(module, allowed);
 }
 
 }  // namespace lamella

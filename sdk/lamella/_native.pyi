@@ -485,6 +485,205 @@ class DepthwiseKernel:
     ) -> _Bytes | _Real:
         """Returns (batch, height, width, rows) for x (batch, height, width, rows)."""
 
+@final
+class SparseWeight:
+    """A weight of `sparse_linear_a8` of 4 or 8 bits; `native/KERNELS.md` describes the arrays.
+
+    `codes` (bytes + 64,), `masks` (strips, blocks, 4) and `starts` (strips, blocks); the rest is
+    that of LinearWeight. Raises ValueError for arrays that do not fit each other.
+    """
+
+    def __init__(
+        self,
+        rows: int,
+        cols: int,
+        bits: int,
+        group: int,
+        codes: _Bytes,
+        masks: npt.NDArray[np.uint64],
+        starts: npt.NDArray[np.uint32],
+        scale: _Scale,
+        zero: _Bytes | None = None,
+    ) -> None: ...
+    @property
+    def rows(self) -> int: ...
+    @property
+    def cols(self) -> int: ...
+    @property
+    def bits(self) -> int: ...
+    @property
+    def group(self) -> int: ...
+    @property
+    def codes(self) -> _Bytes: ...
+    @property
+    def masks(self) -> npt.NDArray[np.uint64]: ...
+    @property
+    def starts(self) -> npt.NDArray[np.uint32]: ...
+    @property
+    def scale(self) -> _Scale: ...
+    @property
+    def zero(self) -> _Bytes | None: ...
+
+@final
+class SparseLinearKernel:
+    """One row of `native/kernels/sparse_linear_a8/kernels.inc`, for weights of `bits`."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def bits(self) -> int: ...
+    @property
+    def runs_here(self) -> bool: ...
+    def run(
+        self,
+        weight: SparseWeight,
+        x: _Real,
+        bias: _Real | None = None,
+        pool: ThreadPool | None = None,
+    ) -> _Real:
+        """Returns the bits of LinearKernel.run for the weight with all codes written out."""
+
+@final
+class FloatWeight:
+    """A weight of `linear_float`: `values` (ceil(rows / 8), cols, 8) float32 or float16.
+
+    The array is kept and not copied; what belongs to no row is ignored.
+    """
+
+    def __init__(self, rows: int, values: _Scale) -> None: ...
+    @property
+    def rows(self) -> int: ...
+    @property
+    def cols(self) -> int: ...
+    @property
+    def values(self) -> _Scale: ...
+
+@final
+class LinearFloatKernel:
+    """One row of `native/kernels/linear_float/kernels.inc`, for weights of `kind`."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def kind(self) -> str:
+        """Returns "f32", "f16", "w4" or "w8"; the last two take a LinearWeight."""
+
+    @property
+    def runs_here(self) -> bool: ...
+    def run(
+        self,
+        weight: FloatWeight | LinearWeight,
+        x: _Real,
+        bias: _Real | None = None,
+        activation: str = "none",
+        pool: ThreadPool | None = None,
+    ) -> _Real:
+        """Returns (tokens, rows) for x (tokens, cols) and bias (rows).
+
+        `activation` is none, relu, gelu or silu. Raises ValueError for a weight of another kind,
+        a wrong dtype or shape, or where the kernel does not run on this processor.
+        """
+
+@final
+class Window:
+    """The window of a convolution or a pool; the first of two numbers is that of the height.
+
+    `padding` is (top, left, bottom, right). Raises ValueError for a number outside 1 to 65535, or
+    0 to 65535 for padding.
+    """
+
+    def __init__(
+        self,
+        kernel: tuple[int, int],
+        stride: tuple[int, int] = (1, 1),
+        padding: tuple[int, int, int, int] = (0, 0, 0, 0),
+        dilation: tuple[int, int] = (1, 1),
+    ) -> None: ...
+    @property
+    def kernel(self) -> list[int]: ...
+    @property
+    def stride(self) -> list[int]: ...
+    @property
+    def padding(self) -> list[int]: ...
+    @property
+    def dilation(self) -> list[int]: ...
+
+@final
+class Conv2dF32Weight:
+    """A weight of `conv2d_f32`: `values` (groups, strips, ky, kx, inputs, 8) float32.
+
+    strips = ceil(outputs / groups / 8); `inputs` are those of a group. The array is kept.
+    """
+
+    def __init__(self, outputs: int, values: _Real) -> None: ...
+    @property
+    def outputs(self) -> int: ...
+    @property
+    def values(self) -> _Real: ...
+
+@final
+class Conv2dF32Kernel:
+    """One row of `native/kernels/conv2d_f32/kernels.inc`."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def runs_here(self) -> bool: ...
+    def run(
+        self,
+        weight: Conv2dF32Weight,
+        window: Window,
+        x: _Real,
+        bias: _Real | None = None,
+        low: float = ...,
+        high: float = ...,
+        pool: ThreadPool | None = None,
+    ) -> _Real:
+        """Convolves x (images, height, width, channels) and keeps the result in [low, high].
+
+        `bias` is (outputs). Without bounds, nothing is cut off.
+        """
+
+@final
+class DepthwiseF32Kernel:
+    """One row of `native/kernels/depthwise_f32/kernels.inc`."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def runs_here(self) -> bool: ...
+    def run(
+        self,
+        weight: _Real,
+        window: Window,
+        x: _Real,
+        bias: _Real | None = None,
+        low: float = ...,
+        high: float = ...,
+        pool: ThreadPool | None = None,
+    ) -> _Real:
+        """Convolves each channel with its own window: weight (ky, kx, channels)."""
+
+@final
+class PoolKernel:
+    """One row of `native/kernels/pool2d/kernels.inc`; x is (images, height, width, channels)."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def runs_here(self) -> bool: ...
+    def average(
+        self,
+        window: Window,
+        x: _Real,
+        with_padding: bool = False,
+        pool: ThreadPool | None = None,
+    ) -> _Real:
+        """Returns the averages of windows; `with_padding` counts padding as zeros."""
+
+    def maximum(self, window: Window, x: _Real, pool: ThreadPool | None = None) -> _Real:
+        """Returns the largest of windows; a NaN is passed over."""
+
 def formats() -> _FormatTable: ...
 def isa() -> list[str]:
     """Returns the names of what kernels may use: the processor's, or what LAMELLA_ISA says."""
@@ -595,6 +794,7 @@ def sample_kernels() -> list[SampleKernel]:
 
 def sample_kernel() -> SampleKernel:
     """Returns the best kernel that `isa()` allows."""
+
 def pack_conv2d(codes: _Bytes, bits: int, groups: int = 1) -> Conv2dWeight:
     """Packs (rows, height, width, cols) codes, weight + 2^(bits-1), for 4, 6 or 8 bits."""
 
@@ -611,4 +811,43 @@ def depthwise_a8_kernels() -> list[DepthwiseKernel]:
     """Returns every kernel of this build, best first; the last runs everywhere."""
 
 def depthwise_a8_kernel() -> DepthwiseKernel:
+    """Returns the best kernel that `isa()` allows."""
+
+def pack_sparse(weight: LinearWeight, keep: npt.NDArray[np.bool_]) -> SparseWeight:
+    """Keeps the codes where `keep` (rows, cols) is true; the others become zero points."""
+
+def sparse_linear_a8_kernels() -> list[SparseLinearKernel]:
+    """Returns every kernel of this build; those of one width best first."""
+
+def sparse_linear_a8_kernel(bits: int) -> SparseLinearKernel:
+    """Returns the best kernel for weights of `bits` that `isa()` allows."""
+
+def pack_float(weight: _Scale) -> FloatWeight:
+    """Packs (rows, cols) float32 or float16 numbers."""
+
+def linear_float_kernels() -> list[LinearFloatKernel]:
+    """Returns every kernel of this build; those of one kind best first."""
+
+def linear_float_kernel(kind: str) -> LinearFloatKernel:
+    """Returns the best kernel for weights of `kind` that `isa()` allows."""
+
+def pack_conv2d_f32(weight: _Real, groups: int = 1) -> Conv2dF32Weight:
+    """Packs a (outputs, ky, kx, channels / groups) weight."""
+
+def conv2d_f32_kernels() -> list[Conv2dF32Kernel]:
+    """Returns every kernel of this build, best first; the last runs everywhere."""
+
+def conv2d_f32_kernel() -> Conv2dF32Kernel:
+    """Returns the best kernel that `isa()` allows."""
+
+def depthwise_f32_kernels() -> list[DepthwiseF32Kernel]:
+    """Returns every kernel of this build, best first; the last runs everywhere."""
+
+def depthwise_f32_kernel() -> DepthwiseF32Kernel:
+    """Returns the best kernel that `isa()` allows."""
+
+def pool2d_kernels() -> list[PoolKernel]:
+    """Returns every kernel of this build, best first; the last runs everywhere."""
+
+def pool2d_kernel() -> PoolKernel:
     """Returns the best kernel that `isa()` allows."""

@@ -14,13 +14,14 @@
 #include "base/isa.h"
 #include "kernels/elementwise/elementwise.h"
 #include "kernels/layernorm/layernorm.h"
-#include "kernels/linear_a8/linear_a8.h"
 #include "kernels/pack/pack.h"
 #include "kernels/rmsnorm/rmsnorm.h"
 #include "kernels/rope/rope.h"
 #include "kernels/softmax/softmax.h"
 #include "vectors_case.h"
 #include "vectors_decoder.h"
+#include "vectors_layers.h"
+#include "vectors_linear.h"
 #include "vectors_static.h"
 
 namespace {
@@ -45,65 +46,6 @@ void run_pack(const Case& one) {
   const Bytes zero = one.draw.codes(rows * groups_of(cols, group), shape.bits);
   kernel.calls->expand(masked, kept.data(), mask.data(), {zero.data(), group}, restored.data());
   for (const Bytes& part : {packed, unpacked, kept, restored}) one.hash.add(part);
-}
-
-// Input codes and their scales and sums.
-struct Quantized {
-  Quantized(const Case& one, std::size_t tokens, std::size_t cols)
-      : codes(tokens * token_bytes(cols)),
-        scale(tokens * blocks_of(cols)),
-        sum(scale.size()),
-        half_sum(scale.size()),
-        input{tokens, cols, codes.data(), scale.data(), sum.data(), half_sum.data()} {
-    const LinearInputKernel& kernel = linear_input_select(one.allowed);
-    say(kernel.name);
-    kernel.run(one.draw.reals(tokens * cols).data(), input, {0, tokens});
-  }
-
-  std::vector<std::int8_t> codes;
-  Floats scale;
-  std::vector<std::int32_t> sum;
-  std::vector<std::int32_t> half_sum;
-  LinearInput input;
-};
-
-// Shape: tokens, cols.
-void run_linear_input(const Case& one) {
-  const Quantized result(one, one.shape[0], one.shape[1]);
-  one.hash.add(result.codes);
-  one.hash.add(result.scale);
-  one.hash.add(result.sum);
-  one.hash.add(result.half_sum);
-}
-
-// Shape: tokens, cols, rows, group. Zero points and a bias are there where group is not 64.
-template <int kBits>
-void run_linear(const Case& one) {
-  const std::size_t tokens = one.shape[0], cols = one.shape[1], rows = one.shape[2];
-  const std::size_t group = one.shape[3], strips = strips_of(rows), blocks = blocks_of(cols);
-  const std::size_t grids = grids_of(cols, group);
-  Quantized quantized(one, tokens, cols);
-  Bytes tiles(strips * blocks * tile_bytes(kBits));
-  pack_tiles(rows, cols, kBits, one.draw.codes(rows * cols, kBits).data(), tiles.data());
-  const auto half_scale = one.draw.halves(strips * grids * kStripRows);
-  const Floats row_scale = one.draw.reals(strips * kStripRows);
-  const Bytes zero = one.draw.codes(strips * grids * kStripRows, kBits);
-  const Floats bias = one.draw.reals(rows);
-  const bool plain = group == 64;
-  const LinearWeight weight{rows,
-                            cols,
-                            kBits,
-                            grids,
-                            grid_shift_of(group),
-                            tiles.data(),
-                            group == 0 ? nullptr : half_scale.data(),
-                            group == 0 ? row_scale.data() : nullptr,
-                            plain ? nullptr : zero.data()};
-  Floats y(tokens * rows);
-  const LinearKernel& kernel = linear_a8_select(kBits, one.allowed);
-  say(kernel.name);
-  kernel.run({weight, quantized.input, plain ? nullptr : bias.data(), y.data()}, {0, strips});
-  one.hash.add(y);
 }
 
 // Shape: rows, cols. Numbers, then any patterns.
@@ -191,6 +133,9 @@ const std::vector<Shape> kConv2d = {{1, 5, 6, 7, 9, 2, 3, 2, 1, 1, 1},
                                     {1, 4, 7, 64, 16, 1, 1, 1, 0, 1, 2},
                                     {1, 2, 9, 3, 24, 1, 5, 1, 3, 2, 1},
                                     {2, 6, 6, 40, 8, 3, 3, 1, 1, 1, 2}};
+// Tokens, cols, rows, group, activation.
+const std::vector<Shape> kLinearFloat = {
+    {4, 45, 19, 16, 1}, {1, 100, 70, 32, 0}, {7, 33, 9, 0, 2}, {13, 64, 33, 128, 3}};
 
 const Operation kOperations[] = {
     {"pack", &run_pack, {{3, 129, 4, 16}, {2, 31, 3, 32}, {5, 64, 2, 64}, {2, 576, 6, 128}}},
@@ -238,6 +183,22 @@ const Operation kOperations[] = {
       {2, 4, 4, 16, 1, 1, 0, 1, 0},
       {1, 7, 9, 33, 5, 1, 2, 1, 2},
       {1, 3, 8, 8, 3, 1, 2, 2, 1}}},
+    {"linear_f32", &run_linear_float<FloatKind::kF32>, kLinearFloat},
+    {"linear_f16", &run_linear_float<FloatKind::kF16>, kLinearFloat},
+    {"linear_w4f32", &run_linear_float<FloatKind::kW4>, kLinearFloat},
+    {"linear_w8f32", &run_linear_float<FloatKind::kW8>, kLinearFloat},
+    {"sparse_linear_w4a8", &run_sparse<4>, kLinear},
+    {"sparse_linear_w8a8", &run_sparse<8>, kLinear},
+    {"conv2d_f32",
+     &run_conv2d_f32,
+     {{1, 5, 6, 4, 18, 2, 3, 1, 1, 1},
+      {2, 4, 17, 18, 70, 1, 1, 1, 0, 1},
+      {1, 6, 17, 3, 33, 1, 3, 2, 1, 1},
+      {1, 3, 5, 2, 9, 1, 3, 1, 2, 2}}},
+    {"depthwise_f32",
+     &run_depthwise_f32,
+     {{1, 5, 6, 19, 3, 1, 1, 1}, {2, 4, 9, 16, 5, 2, 2, 1}, {1, 3, 5, 33, 3, 1, 2, 2}}},
+    {"pool2d", &run_pool2d, {{1, 5, 6, 19, 3, 2, 1, 1}, {2, 4, 4, 16, 4, 1, 0, 1}}},
 };
 
 void print_case(const Operation& operation, std::size_t index, IsaSet allowed) {

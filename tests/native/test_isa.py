@@ -17,13 +17,14 @@ PRINT_CHOICE = (
     "chosen = [_native.linear_a8_kernel(4).name, _native.linear_input_kernel().name]\n"
     "print(json.dumps([_native.isa(), _native.pack_kernel().name, *chosen]))"
 )
-NAMES = ("portable", "avx2", "avxvnni", "avx512", "neon", "dotprod", "i8mm")
+NAMES = ("portable", "avx2", "avxvnni", "avx512", "avx512vbmi2", "neon", "dotprod", "i8mm")
 # The kernels of a set: pack, linear_w4a8, linear_input.
 KERNELS = {
     "portable": ("portable", "portable", "portable"),
     "avx2": ("avx2", "avx2", "avx2"),
     "avxvnni": ("avx2", "avxvnni", "avx2"),
     "avx512": ("avx2", "avx512", "avx2"),
+    "avx512vbmi2": ("avx2", "avx512", "avx2"),
     "neon": ("portable", "neon", "neon"),
     "dotprod": ("portable", "dotprod", "neon"),
     "i8mm": ("portable", "i8mm", "neon"),

@@ -27,6 +27,7 @@ KERNELS = {
     "avx2": ("avx2", "avx2"),
     "avxvnni": ("avx2", "avxvnni"),
     "avx512": ("avx2", "avx512"),
+    "avx512vbmi2": ("avx2", "avx512"),
     "neon": ("neon", "neon"),
     "dotprod": ("neon", "dotprod"),
     "i8mm": ("neon", "i8mm"),

@@ -31,7 +31,14 @@ SHAPES = (
 )
 DEPTHWISE = ((19, 3, Window((1, 1), (1, 1, 1, 1))), (32, 5, Window((2, 2), (2, 2, 2, 2))))
 # What runs depthwise_a8 where a set has no kernel of its own.
-BELOW = {"avxvnni": "avx2", "avx512": "avx2", "dotprod": "neon", "i8mm": "neon"}
+CONV2D = {"i8mm": "dotprod", "avx512vbmi2": "avx512"}
+BELOW = {
+    "avxvnni": "avx2",
+    "avx512": "avx2",
+    "avx512vbmi2": "avx2",
+    "dotprod": "neon",
+    "i8mm": "neon",
+}
 
 
 def encode(layer: Layer, x: Bytes, window: Window, residual: Bytes | None, bits: int) -> bytes:
@@ -99,7 +106,7 @@ def check(command: list[str], isa: str, folder: Path) -> None:
     environment = {**os.environ, "LAMELLA_ISA": isa}
     done = subprocess.run([*command, path], env=environment, capture_output=True, check=False)
     assert done.returncode == 0, done.stderr.decode()
-    conv2d, depthwise = "dotprod" if isa == "i8mm" else isa, BELOW.get(isa, isa)
+    conv2d, depthwise = CONV2D.get(isa, isa), BELOW.get(isa, isa)
     ran = [
         f"conv2d_w{bits}a8_{conv2d}" if bits else f"depthwise_w8a8_{depthwise}" for bits in widths
     ]

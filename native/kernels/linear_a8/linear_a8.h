@@ -56,9 +56,17 @@ struct LinearWeight {
   const std::uint16_t* half_scale;
   const float* row_scale;
   const std::uint8_t* zero;
+  // Of a weight of kernels/sparse_linear_a8, whose codes are not tiles.
+  const std::uint64_t* masks = nullptr;
+  const std::uint32_t* starts = nullptr;
 
   const std::uint8_t* tile(std::size_t strip, std::size_t block) const {
     return codes + (strip * blocks_of(cols) + block) * tile_bytes(bits);
+  }
+
+  // The same of a sparse weight.
+  const std::uint8_t* kept_codes(std::size_t strip, std::size_t block) const {
+    return codes + starts[strip * blocks_of(cols) + block];
   }
 
   bool halved() const { return grid_shift == kHalved; }
@@ -67,6 +75,12 @@ struct LinearWeight {
   // follow.
   std::size_t grid(std::size_t strip, std::size_t block) const {
     return (strip * grids + (halved() ? 2 * block : block >> grid_shift)) * kStripRows;
+  }
+
+  // The first of the 8 grids of a column.
+  std::size_t grid_of_col(std::size_t strip, std::size_t col) const {
+    const bool second = halved() && col % kBlockCols >= kBlockCols / 2;
+    return grid(strip, col / kBlockCols) + (second ? kStripRows : 0);
   }
 };
 

@@ -21,6 +21,7 @@ namespace {
 constexpr std::size_t kTokens = 8;
 constexpr std::size_t kStrips = 2;
 constexpr bool kPaired = false;
+constexpr bool kSparse = false;
 using Sums = __m512;
 
 // One pointer or index for each of the two strips.

@@ -11,6 +11,7 @@ namespace {
 constexpr std::size_t kTokens = 4;
 constexpr std::size_t kStrips = 1;
 constexpr bool kPaired = false;
+constexpr bool kSparse = false;
 using neon::store;
 using neon::Sums;
 

@@ -13,6 +13,7 @@ namespace {
 constexpr std::size_t kTokens = 4;
 constexpr std::size_t kStrips = 1;
 constexpr bool kPaired = true;
+constexpr bool kSparse = false;
 using neon::store;
 using neon::Sums;
 

@@ -74,13 +74,17 @@ LAMELLA_INLINE void store(const Sums& sums, float* rows) {
 
 template <int kBits, std::size_t kParts>
 struct Tile {
-  LAMELLA_INLINE Tile(const LinearWeight& weight, std::size_t strip, std::size_t block) {
-    const std::size_t grid = weight.grid(strip, block);
+  LAMELLA_INLINE Tile(const LinearWeight& weight, std::size_t strip, std::size_t block)
+      : Tile(weight, weight.grid(strip, block)) {
+    unpack(weight.tile(strip, block), std::make_index_sequence<kSteps>());
+  }
+
+  // Leaves the codes to the caller.
+  LAMELLA_INLINE Tile(const LinearWeight& weight, std::size_t grid) {
     for (std::size_t part = 0; part < kParts; ++part) {
       scale[part] = load_scale(weight, grid + part * kStripRows);
       zero[part] = load_zero<kBits>(weight, grid + part * kStripRows);
     }
-    unpack(weight.tile(strip, block), std::make_index_sequence<kSteps>());
   }
 
   template <std::size_t... kStep>
@@ -109,6 +113,64 @@ struct Tile {
   Halves<float32x4_t> scale[kParts];
   int16x8_t zero[kParts];
 };
+
+// The input of one step, for two rows.
+LAMELLA_INLINE int8x8_t twice(const std::int8_t* input, std::size_t step) {
+  return vreinterpret_s8_s32(vdup_n_s32(step_input(input, step)));
+}
+
+// Products of bytes are added in 16 bits, one for each row, column of a step and step, as many
+// steps as fit exactly.
+template <std::size_t... kStep>
+LAMELLA_INLINE int32x4_t dot_run(const int8x16_t* codes, const std::int8_t* input,
+                                 std::index_sequence<kStep...>) {
+  int16x8_t first = vdupq_n_s16(0), second = vdupq_n_s16(0);
+  ((first = vmlal_s8(first, vget_low_s8(codes[kStep]), twice(input, kStep)),
+    second = vmlal_s8(second, vget_high_s8(codes[kStep]), twice(input, kStep))),
+   ...);
+  return vpaddq_s32(vpaddlq_s16(first), vpaddlq_s16(second));
+}
+
+// Adds the dot products of four rows to `sum`, over the steps of one of kParts equal parts, from
+// kStep on.
+template <int kBits, std::size_t kParts, std::size_t kStep>
+LAMELLA_INLINE int32x4_t dot_four(const int8x16_t* codes, const std::int8_t* input, int32x4_t sum) {
+  constexpr int kMost = kBits == 8 ? 128 : (1 << kBits) - 1;  // magnitude of a code
+  constexpr std::size_t kMostSteps = kBits <= 5 ? 8 : kBits == 6 ? 4 : 2;
+  constexpr std::size_t kRun = std::min(kMostSteps, kSteps / kParts);
+  static_assert(kRun * kMost * 127 <= 32767, "the products must fit 16 bits");
+  const auto steps = std::make_index_sequence<kRun>();
+  const int32x4_t more = vaddq_s32(sum, dot_run(codes + kStep, input + 4 * kStep, steps));
+  constexpr std::size_t kNext = kStep + kRun;
+  if constexpr (kNext % (kSteps / kParts) == 0) {
+    return more;
+  } else {
+    return dot_four<kBits, kParts, kNext>(codes, input, more);
+  }
+}
+
+template <std::size_t kPart, int kBits, std::size_t kParts>
+LAMELLA_INLINE Sums add_part(const Tile<kBits, kParts>& tile, const TokenBlock& token,
+                             const Sums& sums) {
+  constexpr std::size_t kFirst = kPart * kSteps / kParts;
+  const Halves<int32x4_t> offset = tile.template offset<kPart>(token);
+  const Halves<int32x4_t> dot{
+      dot_four<kBits, kParts, kFirst>(tile.codes.low, token.codes, offset.low),
+      dot_four<kBits, kParts, kFirst>(tile.codes.high, token.codes, offset.high)};
+  return tile.template add<kPart>(dot, token, sums);
+}
+
+// Adds a block whose dot products are computed without instructions for them.
+template <int kBits, std::size_t kParts>
+LAMELLA_INLINE Sums add_dots(const Tile<kBits, kParts>& tile, const TokenBlock& token,
+                             const Sums& sums) {
+  const Sums first = add_part<0>(tile, token, sums);
+  if constexpr (kParts == 1) {
+    return first;
+  } else {
+    return add_part<1>(tile, token, first);
+  }
+}
 
 }  // namespace lamella::neon
 

@@ -20,11 +20,12 @@ struct Strips {
 
 // Asks for what lies some way behind a tile and its scales. Processors read ahead by themselves
 // only to the end of a page and not at all in short strips.
-template <int kBits>
+template <int kBits, bool kSparse>
 LAMELLA_INLINE void prefetch_behind(const LinearWeight& weight, std::size_t strip,
                                     std::size_t block) {
   // Numbers, because the addresses may lie behind the arrays.
-  const auto tile = reinterpret_cast<std::uintptr_t>(weight.tile(strip, block)) + kTileAhead;
+  const std::uint8_t* codes = kSparse ? weight.kept_codes(strip, block) : weight.tile(strip, block);
+  const auto tile = reinterpret_cast<std::uintptr_t>(codes) + kTileAhead;
   for (std::size_t byte = 0; byte < tile_bytes(kBits); byte += 64) {
     __builtin_prefetch(reinterpret_cast<const void*>(tile + byte), 0, kSecondCache);
   }

@@ -58,15 +58,73 @@ LAMELLA_INLINE __m256i load_zero(const LinearWeight& weight, std::size_t grid) {
   return _mm256_cvtepu8_epi32(_mm_loadl_epi64(bytes));
 }
 
+// AVX2 has no exact product of bytes: vpmaddubsw saturates at 16 bits. Codes of up to 4 bits fit a
+// whole block into 16 bits, 16 * 15 * 127 = 30480; wider ones fit less, and codes of 8 bits are
+// taken as two of 4.
+
+// Products of steps kFirst + kStep in 16 bits, two for each row.
+template <std::size_t kFirst, std::size_t... kStep>
+LAMELLA_INLINE __m256i dot_steps(const __m256i* codes, const std::int8_t* input,
+                                 std::index_sequence<kStep...>) {
+  __m256i sum = _mm256_setzero_si256();
+  ((sum = _mm256_add_epi16(
+        sum, _mm256_maddubs_epi16(codes[kFirst + kStep],
+                                  _mm256_set1_epi32(step_input(input, kFirst + kStep))))),
+   ...);
+  return sum;
+}
+
+// Codes below 2^kBits in the steps from kFirst to kEnd; the result is the dot product times
+// `factor`, one for each row.
+template <int kBits, std::size_t kFirst, std::size_t kEnd>
+LAMELLA_INLINE __m256i dot_codes(const __m256i* codes, const std::int8_t* input, __m256i factor) {
+  constexpr std::size_t kMost = kBits <= 4 ? 8 : kBits == 5 ? 4 : 2;
+  constexpr std::size_t kRun = std::min(kMost, kEnd - kFirst);
+  static_assert(2 * kRun * ((1 << kBits) - 1) * 127 <= 32767, "the products must fit 16 bits");
+  const __m256i narrow = dot_steps<kFirst>(codes, input, std::make_index_sequence<kRun>());
+  const __m256i dot = _mm256_madd_epi16(narrow, factor);
+  if constexpr (kFirst + kRun == kEnd) {
+    return dot;
+  } else {
+    return _mm256_add_epi32(dot, dot_codes<kBits, kFirst + kRun, kEnd>(codes, input, factor));
+  }
+}
+
+template <std::size_t kFirst, std::size_t kEnd, std::size_t... kStep>
+LAMELLA_INLINE __m256i dot_bytes(const __m256i* codes, const std::int8_t* input,
+                                 std::index_sequence<kStep...>) {
+  const __m256i mask = _mm256_set1_epi8(15);
+  const __m256i low[] = {_mm256_and_si256(codes[kStep], mask)...};
+  const __m256i high[] = {_mm256_and_si256(_mm256_srli_epi16(codes[kStep], 4), mask)...};
+  return _mm256_add_epi32(dot_codes<4, kFirst, kEnd>(low, input, _mm256_set1_epi16(1)),
+                          dot_codes<4, kFirst, kEnd>(high, input, _mm256_set1_epi16(16)));
+}
+
+// The dot product of each row with the input of one of kParts equal parts of a block.
+template <int kBits, std::size_t kParts, std::size_t kPart>
+LAMELLA_INLINE __m256i dot(const __m256i* codes, const std::int8_t* input) {
+  constexpr std::size_t kCount = kSteps / kParts, kFirst = kPart * kCount;
+  if constexpr (kBits == 8) {
+    const auto steps = std::make_index_sequence<kSteps>();
+    return dot_bytes<kFirst, kFirst + kCount>(codes, input, steps);
+  } else {
+    return dot_codes<kBits, kFirst, kFirst + kCount>(codes, input, _mm256_set1_epi16(1));
+  }
+}
+
 template <int kBits, std::size_t kParts>
 struct Tile {
-  LAMELLA_INLINE Tile(const LinearWeight& weight, std::size_t strip, std::size_t block) {
-    const std::size_t grid = weight.grid(strip, block);
+  LAMELLA_INLINE Tile(const LinearWeight& weight, std::size_t strip, std::size_t block)
+      : Tile(weight, weight.grid(strip, block)) {
+    unpack(weight.tile(strip, block), std::make_index_sequence<kSteps>());
+  }
+
+  // Leaves the codes to the caller.
+  LAMELLA_INLINE Tile(const LinearWeight& weight, std::size_t grid) {
     for (std::size_t part = 0; part < kParts; ++part) {
       scale[part] = load_scale(weight, grid + part * kStripRows);
       zero[part] = load_zero<kBits>(weight, grid + part * kStripRows);
     }
-    unpack(weight.tile(strip, block), std::make_index_sequence<kSteps>());
   }
 
   template <std::size_t... kStep>
@@ -89,6 +147,17 @@ struct Tile {
   __m256 scale[kParts];
   __m256i zero[kParts];
 };
+
+// Adds a block whose dot products AVX2 computes.
+template <int kBits, std::size_t kParts>
+LAMELLA_INLINE __m256 add_dots(const Tile<kBits, kParts>& tile, const TokenBlock& token,
+                               __m256 sums) {
+  sums = tile.template add<0>(dot<kBits, kParts, 0>(tile.codes, token.codes), token, sums);
+  if constexpr (kParts == 2) {
+    sums = tile.template add<1>(dot<kBits, kParts, 1>(tile.codes, token.codes), token, sums);
+  }
+  return sums;
+}
 
 }  // namespace lamella::ymm
 

@@ -47,4 +47,18 @@ struct Window {
   constexpr std::size_t rows() const { return images * y.out; }
 };
 
+constexpr bool same(Slice a, Slice b) { return a.begin == b.begin && a.end == b.end; }
+
+// Calls visit(first, taps, count) for each run of neighbouring outputs of an axis that have the
+// same taps.
+template <typename Visit>
+void for_each_span(const WindowAxis& axis, const Visit& visit) {
+  for (std::size_t first = 0, count = 0; first < axis.out; first += count) {
+    const Slice taps = axis.taps(first);
+    count = 1;
+    while (first + count < axis.out && same(axis.taps(first + count), taps)) ++count;
+    visit(first, taps, count);
+  }
+}
+
 }  // namespace lamella

@@ -29,10 +29,13 @@ FLAGS = {
     "AVX-512 DQ": "avx512dq",
     "AVX-512 VL": "avx512vl",
     "AVX-512 VNNI": "avx512_vnni",
+    "AVX-512 VBMI2": "avx512_vbmi2",
 }
 # The weights of operations that have a kernel for each.
-WEIGHTS: dict[str, tuple[int, ...]] = {
+WEIGHTS: dict[str, tuple[int, ...] | tuple[str, ...]] = {
     "linear_a8": _native.formats()["weight_bits"],
+    "sparse_linear_a8": (4, 8),
+    "linear_float": ("f32", "f16", "w4", "w8"),
     "conv2d_a8": (4, 6, 8),
 }
 

@@ -1,0 +1,68 @@
+// linear_f32, linear_f16, linear_w4f32 and linear_w8f32: y[t][r] = f(sum over c of w[r][c] *
+// x[t][c] + bias[r]) with activations that stay float32.
+//
+// Weights are float32, float16, which widens exactly, or codes of 4 or 8 bits in the tiles of
+// kernels/linear_a8, where w = scale * float(code - zero) is rounded once. An output is
+//   y = fma(w[r][c], x[t][c], y) for c from the first column to the last, starting at 0;
+// then y + bias, then the activation. Every kernel gives these bits; a NaN is 0x7fc00000.
+//
+// To add a kernel, write linear_float_<isa>.cc and one row of kernels.inc for each kind of weight.
+// Dispatch, binding and tests all read kernels.inc; none of them changes.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "base/isa.h"
+#include "base/span.h"
+#include "base/threads.h"
+#include "kernels/linear_a8/linear_a8.h"
+
+namespace lamella {
+
+enum class FloatKind { kF32, kF16, kW4, kW8 };
+
+// What follows the sum; kernels/math/activations.h defines the functions.
+enum class Activation { kNone, kRelu, kGelu, kSilu };
+
+// A weight of one kind; what belongs to another kind is null. Shapes: floats and halves (float16
+// bits) (strips, cols, 8), as pack_grids writes them, so that a column of 8 rows is one load.
+struct FloatWeight {
+  std::size_t rows;
+  std::size_t cols;
+  const float* floats;
+  const std::uint16_t* halves;
+  const LinearWeight* codes;
+};
+
+// Shapes: x (tokens, weight.cols), bias (weight.rows) or null, y (tokens, weight.rows).
+struct LinearFloatCall {
+  FloatWeight weight;
+  std::size_t tokens;
+  const float* x;
+  const float* bias;
+  Activation activation;
+  float* y;
+};
+
+// Writes the outputs of a slice of strips for every token.
+using LinearFloatFn = void (*)(const LinearFloatCall& call, Slice strips);
+
+struct LinearFloatKernel {
+  const char* name;  // what tests and benchmarks print
+  FloatKind kind;    // of the weights that it takes
+  IsaSet needs;      // what the host must offer
+  LinearFloatFn run;
+};
+
+// Every kernel of this build; those of one kind best first, the last of which needs nothing.
+Span<LinearFloatKernel> linear_float_kernels();
+
+// The best kernel for weights of a kind that `host` can run.
+const LinearFloatKernel& linear_float_select(FloatKind kind, IsaSet host);
+
+#define LAMELLA_KERNEL(name, kind, needs) void name(const LinearFloatCall& call, Slice strips);
+#include "kernels/linear_float/kernels.inc"
+#undef LAMELLA_KERNEL
+
+}  // namespace lamella

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from native.reference_attention import FORMATS, Cache, Ints, Seen
 from native.reference_float import Float, bits, draw, draw_bits
+from native.rows import each_kernel
 
 from lamella import _native
 from native import reference_attention as reference
@@ -17,13 +18,7 @@ DIMS = (1, 2, 7, 15, 16, 17, 31, 32, 33, 47, 64, 80, 128)
 # heads and kv_heads; groups around the 4 heads that a kernel takes together.
 HEADS = ((1, 1), (2, 1), (3, 3), (6, 2), (4, 1), (5, 1), (9, 3), (7, 1), (8, 1))
 
-
-@pytest.fixture(params=_native.attention_kernels(), ids=lambda kernel: kernel.name)
-def kernel(request: pytest.FixtureRequest) -> _native.AttentionKernel:
-    chosen: _native.AttentionKernel = request.param
-    if not chosen.runs_here:
-        pytest.skip("the host lacks this instruction set")
-    return chosen
+kernel = each_kernel(_native.attention_kernels())
 
 
 def draw_cache(seed: int, form: str, positions: int, kv_heads: int, head_dim: int) -> Cache:

@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from native.reference_static import Bytes, Layer, Window, draw, draw_codes
+from native.rows import each_kernel, kernels_here
 
 from lamella import _native
 from native import reference_static as reference
 
-HERE = [kernel for kernel in _native.conv2d_a8_kernels() if kernel.runs_here]
+HERE = kernels_here(_native.conv2d_a8_kernels())
 WIDTHS = (4, 6, 8)
 PLAIN = Window()
 
@@ -28,13 +29,7 @@ CONVOLUTIONS = (
     ((6, 3, 3, 1), 6, Window((1, 1), (1, 1, 1, 1))),
 )
 
-
-@pytest.fixture(params=_native.conv2d_a8_kernels(), ids=lambda kernel: kernel.name)
-def kernel(request: pytest.FixtureRequest) -> _native.Conv2dKernel:
-    chosen: _native.Conv2dKernel = request.param
-    if not chosen.runs_here:
-        pytest.skip("the host lacks this instruction set")
-    return chosen
+kernel = each_kernel(_native.conv2d_a8_kernels())
 
 
 def pack(layer: Layer) -> _native.Conv2dLayer:

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from native.reference_layers import Axis
+from native.rows import each_kernel
 from native.windows import WINDOWS, window
 
 from lamella import _native
@@ -17,13 +18,7 @@ SAME = (Axis(3, 1, 1, 1), Axis(3, 1, 1, 1))
 # Outputs, inputs and groups: around the 8 outputs of a strip, and several strips side by side.
 SIZES = ((1, 1, 1), (8, 3, 1), (9, 4, 1), (33, 5, 1), (70, 2, 1), (6, 6, 3), (18, 4, 2), (5, 5, 5))
 
-
-@pytest.fixture(params=_native.conv2d_f32_kernels(), ids=lambda kernel: kernel.name)
-def kernel(request: pytest.FixtureRequest) -> _native.Conv2dF32Kernel:
-    chosen: _native.Conv2dF32Kernel = request.param
-    if not chosen.runs_here:
-        pytest.skip("the host lacks this instruction set")
-    return chosen
+kernel = each_kernel(_native.conv2d_f32_kernels())
 
 
 def equal(given: Float, expected: Float) -> None:

@@ -7,19 +7,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from native.reference_static import Bytes, Layer, Window, draw, draw_codes
+from native.rows import each_kernel
 
 from lamella import _native
 from native import reference_static as reference
 
 SAME = {3: (1, 1, 1, 1), 5: (2, 2, 2, 2)}
 
-
-@pytest.fixture(params=_native.depthwise_a8_kernels(), ids=lambda kernel: kernel.name)
-def kernel(request: pytest.FixtureRequest) -> _native.DepthwiseKernel:
-    chosen: _native.DepthwiseKernel = request.param
-    if not chosen.runs_here:
-        pytest.skip("the host lacks this instruction set")
-    return chosen
+kernel = each_kernel(_native.depthwise_a8_kernels())
 
 
 def draw_layer(seed: int, channels: int, height: int, width: int) -> Layer:

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from native.reference_layers import Axis
+from native.rows import each_kernel
 from native.windows import WINDOWS, window
 
 from lamella import _native
@@ -15,13 +16,7 @@ Float = npt.NDArray[np.float32]
 
 SAME = (Axis(3, 1, 1, 1), Axis(3, 1, 1, 1))
 
-
-@pytest.fixture(params=_native.depthwise_f32_kernels(), ids=lambda kernel: kernel.name)
-def kernel(request: pytest.FixtureRequest) -> _native.DepthwiseF32Kernel:
-    chosen: _native.DepthwiseF32Kernel = request.param
-    if not chosen.runs_here:
-        pytest.skip("the host lacks this instruction set")
-    return chosen
+kernel = each_kernel(_native.depthwise_f32_kernels())
 
 
 def equal(given: Float, expected: Float) -> None:

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import numpy.typing as npt
 import pytest
+from native.rows import each_kernel
 from scipy import special
 
 from lamella import _native
@@ -22,13 +23,7 @@ BINARY: dict[str, Callable[[reference.Float, reference.Float], reference.Float]]
     "swiglu": reference.swiglu,
 }
 
-
-@pytest.fixture(params=_native.elementwise_kernels(), ids=lambda kernel: kernel.name)
-def kernel(request: pytest.FixtureRequest) -> _native.ElementwiseKernel:
-    chosen: _native.ElementwiseKernel = request.param
-    if not chosen.runs_here:
-        pytest.skip("the host lacks this instruction set")
-    return chosen
+kernel = each_kernel(_native.elementwise_kernels())
 
 
 def expected_bits(

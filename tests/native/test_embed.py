@@ -7,6 +7,7 @@ import numpy.typing as npt
 import pytest
 from native.reference_float import bits, draw, draw_bits
 from native.reference_linear import Weight
+from native.rows import each_kernel
 
 from lamella import _native
 from lamella.formats import WEIGHT_BITS
@@ -15,13 +16,7 @@ Ids = npt.NDArray[np.int32]
 
 COLS = (1, 31, 32, 33, 64, 65, 100, 129, 576)
 
-
-@pytest.fixture(params=_native.embed_kernels(), ids=lambda kernel: kernel.name)
-def kernel(request: pytest.FixtureRequest) -> _native.EmbedKernel:
-    chosen: _native.EmbedKernel = request.param
-    if not chosen.runs_here:
-        pytest.skip("the host lacks this instruction set")
-    return chosen
+kernel = each_kernel(_native.embed_kernels())
 
 
 def draw_weight(width: int, rows: int, cols: int, group: int, *, zero: bool) -> Weight:

@@ -6,19 +6,14 @@ import numpy as np
 import pytest
 from native.reference_attention import FORMATS, TOP, Cache, Ints
 from native.reference_float import Float, bits, draw, draw_bits
+from native.rows import each_kernel
 
 from lamella import _native
 from native import reference_attention as reference
 
 DTYPES = {"float32": np.float32, "float16": np.float16, "int8": np.int8, "int4": np.uint8}
 
-
-@pytest.fixture(params=_native.kv_store_kernels(), ids=lambda kernel: kernel.name)
-def kernel(request: pytest.FixtureRequest) -> _native.KvStoreKernel:
-    chosen: _native.KvStoreKernel = request.param
-    if not chosen.runs_here:
-        pytest.skip("the host lacks this instruction set")
-    return chosen
+kernel = each_kernel(_native.kv_store_kernels())
 
 
 def empty(form: str, positions: int, kv_heads: int, head_dim: int) -> _native.KvCache:

@@ -4,19 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from native.rows import each_kernel
 
 from lamella import _native
 from native import reference_float as reference
 
 EPS = 1e-5
 
-
-@pytest.fixture(params=_native.layernorm_kernels(), ids=lambda kernel: kernel.name)
-def kernel(request: pytest.FixtureRequest) -> _native.LayernormKernel:
-    chosen: _native.LayernormKernel = request.param
-    if not chosen.runs_here:
-        pytest.skip("the host lacks this instruction set")
-    return chosen
+kernel = each_kernel(_native.layernorm_kernels())
 
 
 def parameters(cols: int) -> tuple[reference.Float, reference.Float]:

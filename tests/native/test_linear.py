@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from native.reference_linear import Weight
+from native.rows import each_kernel, kernels_here
 
 from lamella import _native
 from lamella.formats import WEIGHT_BITS
@@ -22,17 +23,11 @@ GROUPS = (0, 16, 32, 64, 128)
 # Around the 8 rows of a strip, the 16 of two, the 32 columns of a block and the groups.
 ROWS = (1, 7, 8, 9, 16, 17, 24)
 COLS = (1, 15, 16, 17, 31, 32, 33, 48, 64, 65, 100, 128, 129, 160, 576)
-HERE = [kernel for kernel in _native.linear_a8_kernels() if kernel.runs_here]
+HERE = kernels_here(_native.linear_a8_kernels())
 
 SHARED = settings(derandomize=True, deadline=None, max_examples=60)
 
-
-@pytest.fixture(params=_native.linear_a8_kernels(), ids=lambda kernel: kernel.name)
-def kernel(request: pytest.FixtureRequest) -> _native.LinearKernel:
-    chosen: _native.LinearKernel = request.param
-    if not chosen.runs_here:
-        pytest.skip("the host lacks this instruction set")
-    return chosen
+kernel = each_kernel(_native.linear_a8_kernels())
 
 
 def draw(seed: int, bits: int, shape: tuple[int, int], group: int, *, zero: bool) -> Weight:

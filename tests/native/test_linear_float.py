@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from native.reference_linear import Weight
+from native.rows import each_kernel, kernels_here
 
 from lamella import _native
 from native import reference_float, reference_layers
@@ -18,13 +19,7 @@ BITS = {"w4": 4, "w8": 8}
 ROWS = (1, 7, 8, 9, 16, 17, 31, 33, 64, 70)
 COLS = (0, 1, 3, 4, 5, 8, 9, 31, 32, 33, 40, 100)
 
-
-@pytest.fixture(params=_native.linear_float_kernels(), ids=lambda kernel: kernel.name)
-def kernel(request: pytest.FixtureRequest) -> _native.LinearFloatKernel:
-    chosen: _native.LinearFloatKernel = request.param
-    if not chosen.runs_here:
-        pytest.skip("the host lacks this instruction set")
-    return chosen
+kernel = each_kernel(_native.linear_float_kernels())
 
 
 def draw(
@@ -99,8 +94,8 @@ def test_weights_of_any_bits_equal_the_reference(kind: str) -> None:
     random = generator.integers(0, np.iinfo(size).max, (400, 2), dtype=size, endpoint=True)
     weight, x = random.view(dtype), np.array([[1, -0.0], [0.5, 3e-39]], np.float32)
     expected = reference_layers.linear(weight.astype(np.float32), x, None, "none")
-    for kernel in _native.linear_float_kernels():
-        if kernel.kind == kind and kernel.runs_here:
+    for kernel in kernels_here(_native.linear_float_kernels()):
+        if kernel.kind == kind:
             equal(kernel.run(_native.pack_float(weight), x), expected)
 
 

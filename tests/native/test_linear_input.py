@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 import pytest
+from native.rows import each_kernel
 
 from lamella import _native
 from native import reference_linear as reference
@@ -14,13 +15,7 @@ Real = npt.NDArray[np.float32]
 LEAST = np.float32(2.0**-120)
 LARGEST = np.finfo(np.float32).max
 
-
-@pytest.fixture(params=_native.linear_input_kernels(), ids=lambda kernel: kernel.name)
-def kernel(request: pytest.FixtureRequest) -> _native.LinearInputKernel:
-    chosen: _native.LinearInputKernel = request.param
-    if not chosen.runs_here:
-        pytest.skip("the host lacks this instruction set")
-    return chosen
+kernel = each_kernel(_native.linear_input_kernels())
 
 
 def check(kernel: _native.LinearInputKernel, x: Real) -> None:

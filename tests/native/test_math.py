@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 import pytest
+from native.rows import each_kernel
 from scipy import special
 
 from lamella import _native
@@ -35,12 +36,7 @@ def plain(stride: int) -> reference.Float:
     return values[(np.abs(values) > 2.0**-14) & (np.abs(values) < 110)]
 
 
-@pytest.fixture(params=_native.elementwise_kernels(), ids=lambda kernel: kernel.name)
-def kernel(request: pytest.FixtureRequest) -> _native.ElementwiseKernel:
-    chosen: _native.ElementwiseKernel = request.param
-    if not chosen.runs_here:
-        pytest.skip("the host lacks this instruction set")
-    return chosen
+kernel = each_kernel(_native.elementwise_kernels())
 
 
 @pytest.mark.parametrize("name", EXACT)

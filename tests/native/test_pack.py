@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from types import ModuleType
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from native.rows import each_kernel
 
 from lamella import _native
 from lamella.formats import WEIGHT_BITS
+from native import reference
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -27,13 +28,7 @@ SHARED = settings(
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 
-
-@pytest.fixture(params=_native.pack_kernels(), ids=lambda kernel: kernel.name)
-def kernel(request: pytest.FixtureRequest) -> _native.PackKernel:
-    chosen: _native.PackKernel = request.param
-    if not chosen.runs_here:
-        pytest.skip("the host lacks this instruction set")
-    return chosen
+kernel = each_kernel(_native.pack_kernels())
 
 
 def draw(seed: int, rows: int, cols: int, bits: int) -> Bytes:
@@ -44,7 +39,7 @@ def draw(seed: int, rows: int, cols: int, bits: int) -> Bytes:
 @pytest.mark.parametrize("cols", EDGES)
 @pytest.mark.parametrize("bits", WIDTHS)
 def test_packs_and_unpacks_like_the_reference(
-    kernel: _native.PackKernel, reference: ModuleType, bits: int, cols: int
+    kernel: _native.PackKernel, bits: int, cols: int
 ) -> None:
     codes = draw(cols, 3, cols, bits)
     packed = kernel.pack(codes, bits)
@@ -55,7 +50,7 @@ def test_packs_and_unpacks_like_the_reference(
 @SHARED
 @given(st.sampled_from(WIDTHS), st.integers(0, 5), st.integers(0, 200), st.integers(0, 2**32))
 def test_any_shape_packs_like_the_reference(
-    kernel: _native.PackKernel, reference: ModuleType, bits: int, rows: int, cols: int, seed: int
+    kernel: _native.PackKernel, bits: int, rows: int, cols: int, seed: int
 ) -> None:
     codes = draw(seed, rows, cols, bits)
     packed = kernel.pack(codes, bits)
@@ -66,7 +61,7 @@ def test_any_shape_packs_like_the_reference(
 @SHARED
 @given(st.sampled_from(WIDTHS), st.integers(0, 5), st.integers(0, 200), st.integers(0, 2**32))
 def test_any_bytes_unpack_like_the_reference(
-    kernel: _native.PackKernel, reference: ModuleType, bits: int, rows: int, cols: int, seed: int
+    kernel: _native.PackKernel, bits: int, rows: int, cols: int, seed: int
 ) -> None:
     # Random bytes also set the bits after the last code, which mean nothing.
     packed = draw(seed, rows, -(-cols * bits // 8), 8)
@@ -83,7 +78,6 @@ def test_any_bytes_unpack_like_the_reference(
 )
 def test_any_mask_compacts_and_expands_like_the_reference(
     kernel: _native.PackKernel,
-    reference: ModuleType,
     shape: tuple[int, int],
     group: int,
     share: float,

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from native.reference_layers import Axis
+from native.rows import each_kernel
 from native.windows import window
 
 from lamella import _native
@@ -23,13 +24,7 @@ WINDOWS = (
     (Axis(6), Axis(9)),
 )
 
-
-@pytest.fixture(params=_native.pool2d_kernels(), ids=lambda kernel: kernel.name)
-def kernel(request: pytest.FixtureRequest) -> _native.PoolKernel:
-    chosen: _native.PoolKernel = request.param
-    if not chosen.runs_here:
-        pytest.skip("the host lacks this instruction set")
-    return chosen
+kernel = each_kernel(_native.pool2d_kernels())
 
 
 def equal(given: Float, expected: Float) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 import pytest
+from native.rows import each_kernel
 
 from lamella import _native
 from native import reference_float as reference
@@ -14,13 +15,7 @@ LENGTH = 50
 
 Positions = npt.NDArray[np.int32]
 
-
-@pytest.fixture(params=_native.rope_kernels(), ids=lambda kernel: kernel.name)
-def kernel(request: pytest.FixtureRequest) -> _native.RopeKernel:
-    chosen: _native.RopeKernel = request.param
-    if not chosen.runs_here:
-        pytest.skip("the host lacks this instruction set")
-    return chosen
+kernel = each_kernel(_native.rope_kernels())
 
 
 def tables(half: int) -> tuple[reference.Float, reference.Float]:

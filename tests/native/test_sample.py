@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from native.reference_float import Float, draw
 from native.reference_sample import Options
+from native.rows import each_kernel, kernels_here
 
 from lamella import _native
 from native import reference_sample as reference
@@ -17,15 +18,9 @@ from native import reference_sample as reference
 # Around the 16 logits that a kernel takes together.
 COUNTS = (1, 2, 15, 16, 17, 31, 33, 100, 1000)
 CUTS = (Options(1.0), Options(0.7, 5), Options(1.3, 0, 0.9), Options(0.9, 40, 0.5))
-HERE = [kernel for kernel in _native.sample_kernels() if kernel.runs_here]
+HERE = kernels_here(_native.sample_kernels())
 
-
-@pytest.fixture(params=_native.sample_kernels(), ids=lambda kernel: kernel.name)
-def kernel(request: pytest.FixtureRequest) -> _native.SampleKernel:
-    chosen: _native.SampleKernel = request.param
-    if not chosen.runs_here:
-        pytest.skip("the host lacks this instruction set")
-    return chosen
+kernel = each_kernel(_native.sample_kernels())
 
 
 def run(kernel: _native.SampleKernel, logits: Float, options: Options) -> int:

@@ -4,17 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from native.rows import each_kernel
 
 from lamella import _native
 from native import reference_float as reference
 
-
-@pytest.fixture(params=_native.softmax_kernels(), ids=lambda kernel: kernel.name)
-def kernel(request: pytest.FixtureRequest) -> _native.SoftmaxKernel:
-    chosen: _native.SoftmaxKernel = request.param
-    if not chosen.runs_here:
-        pytest.skip("the host lacks this instruction set")
-    return chosen
+kernel = each_kernel(_native.softmax_kernels())
 
 
 @pytest.mark.parametrize("cols", reference.LENGTHS)

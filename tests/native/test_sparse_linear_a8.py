@@ -7,6 +7,7 @@ import numpy.typing as npt
 import pytest
 from native.reference_linear import Weight
 from native.reference_sparse import Mask
+from native.rows import each_kernel
 
 from lamella import _native
 from native import reference_linear, reference_sparse
@@ -17,13 +18,7 @@ GROUPS = (0, 16, 32, 64, 128)
 SHAPES = ((1, 1), (7, 31), (8, 32), (9, 33), (16, 64), (17, 100), (24, 160), (3, 0), (0, 5))
 SHARES = (0.0, 0.1, 0.5, 0.9, 1.0)
 
-
-@pytest.fixture(params=_native.sparse_linear_a8_kernels(), ids=lambda kernel: kernel.name)
-def kernel(request: pytest.FixtureRequest) -> _native.SparseLinearKernel:
-    chosen: _native.SparseLinearKernel = request.param
-    if not chosen.runs_here:
-        pytest.skip("the host lacks this instruction set")
-    return chosen
+kernel = each_kernel(_native.sparse_linear_a8_kernels())
 
 
 def draw(

@@ -1,37 +1,17 @@
-// Runs the selected kernels of attention, kv_store, embed and sample on cases from a file and
-// writes what they give to stdout, so that another build, or another processor, can be compared
-// with NumPy bit for bit.
+// Runs the selected kernels of attention, kv_store, embed and sample on cases (probe_io.h).
 //
 // A case is the number of its operation and eight more 32-bit numbers, which `answer_...` names,
-// then the arrays. Every array has its exact size, so that a sanitizer sees a step too far.
-#include <cstdint>
-#include <cstdio>
-#include <fstream>
-#include <iostream>
-#include <vector>
-
-#include "base/isa.h"
+// then the arrays.
 #include "kernels/attention/attention.h"
 #include "kernels/embed/embed.h"
 #include "kernels/kv_store/kv_store.h"
 #include "kernels/sample/sample.h"
+#include "probe_io.h"
 
 namespace {
 
+using namespace lamella::probe;
 using Head = std::vector<std::uint32_t>;
-
-template <typename Item>
-std::vector<Item> read(std::istream& in, std::size_t size) {
-  std::vector<Item> items(size);
-  in.read(reinterpret_cast<char*>(items.data()), static_cast<std::streamsize>(size * sizeof(Item)));
-  return items;
-}
-
-template <typename Item>
-void write(const std::vector<Item>& items) {
-  std::cout.write(reinterpret_cast<const char*>(items.data()),
-                  static_cast<std::streamsize>(items.size() * sizeof(Item)));
-}
 
 struct CacheArrays {
   lamella::CacheFormat format;
@@ -77,8 +57,7 @@ void answer_attention(const Head& head, lamella::IsaSet allowed, std::istream& i
                                     values.view(), mask,  0.3f,      y.data()};
   std::vector<std::int32_t> seen(positions);
   std::vector<float> scores(call.group() * positions);
-  const auto& kernel = lamella::attention_select(allowed);
-  std::fprintf(stderr, "%s\n", kernel.name);
+  const auto& kernel = said(lamella::attention_select(allowed));
   // Two calls, so that a slice begins in the middle.
   const std::size_t middle = call.units() / 2;
   kernel.run(call, {seen.data(), scores.data()}, {middle, call.units()});
@@ -92,8 +71,7 @@ void answer_kv_store(const Head& head, lamella::IsaSet allowed, std::istream& in
   const auto x = read<float>(in, tokens * head[1] * head[2]);
   const auto place = read<std::int32_t>(in, tokens);
   CacheArrays cache(head[3], tokens, head[1], head[2]);
-  const auto& kernel = lamella::kv_store_select(allowed);
-  std::fprintf(stderr, "%s\n", kernel.name);
+  const auto& kernel = said(lamella::kv_store_select(allowed));
   kernel.run({x.data(), place.data(), cache.view()}, {0, tokens});
   write(cache.codes);
   write(cache.scale);
@@ -122,8 +100,7 @@ void answer_embed(const Head& head, lamella::IsaSet allowed, std::istream& in) {
                                      groups ? nullptr : single.data(),
                                      head[6] == 0 ? nullptr : zero.data()};
   std::vector<float> y(tokens * cols);
-  const auto& kernel = lamella::embed_select(allowed);
-  std::fprintf(stderr, "%s\n", kernel.name);
+  const auto& kernel = said(lamella::embed_select(allowed));
   const lamella::EmbedTable table{cols, packed ? &weight : nullptr,
                                   bits == 16 ? half.data() : nullptr,
                                   bits == 32 ? single.data() : nullptr};
@@ -137,8 +114,7 @@ void answer_sample(const Head& head, lamella::IsaSet allowed, std::istream& in) 
   const auto logits = read<float>(in, head[0]);
   std::vector<float> powers(head[0]);
   std::vector<std::uint64_t> keys(head[0]);
-  const auto& kernel = lamella::sample_select(allowed);
-  std::fprintf(stderr, "%s\n", kernel.name);
+  const auto& kernel = said(lamella::sample_select(allowed));
   const lamella::Sampling sampling{cuts[0], head[1], static_cast<double>(cuts[1]), head[2],
                                    head[3]};
   const std::int32_t token =
@@ -146,21 +122,16 @@ void answer_sample(const Head& head, lamella::IsaSet allowed, std::istream& in) 
   write(std::vector<std::int32_t>{kernel.calls->argmax(head[0], logits.data()), token});
 }
 
+constexpr decltype(&answer_attention) kAnswers[] = {answer_attention, answer_kv_store, answer_embed,
+                                                    answer_sample};
+
+void answer(lamella::IsaSet allowed, std::istream& in) {
+  const std::uint32_t operation = read<std::uint32_t>(in, 1)[0];
+  kAnswers[operation](read<std::uint32_t>(in, 8), allowed, in);
+}
+
 }  // namespace
 
 int main(int count, char** arguments) {
-  lamella::IsaSet allowed = lamella::isa::kNone;
-  const lamella::Status status = lamella::allowed_isa(&allowed);
-  if (count != 2 || !status.ok()) {
-    std::fprintf(stderr, "usage: probe_decoder CASES; %s\n", status.sentence().c_str());
-    return 2;
-  }
-  constexpr decltype(&answer_attention) kAnswers[] = {answer_attention, answer_kv_store,
-                                                      answer_embed, answer_sample};
-  std::ifstream in(arguments[1], std::ios::binary);
-  while (in.peek() != std::char_traits<char>::eof()) {
-    const std::uint32_t operation = read<std::uint32_t>(in, 1)[0];
-    kAnswers[operation](read<std::uint32_t>(in, 8), allowed, in);
-  }
-  return 0;
+  return lamella::probe::answer_cases(count, arguments, answer);
 }

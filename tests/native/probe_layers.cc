@@ -1,39 +1,20 @@
 // Runs the selected kernels of linear_float, conv2d_f32, depthwise_f32, pool2d and sparse_linear_a8
-// on cases from a file and writes the outputs to stdout, so that another build, or another
-// processor, can be compared with NumPy.
+// on cases (probe_io.h).
 //
 // A case is the number of the operation, the 32-bit numbers that its answer_ function reads, and
-// packed weights, inputs and biases. Every buffer has its exact size, so that a sanitizer sees a
-// step too far.
-#include <cstdint>
-#include <cstdio>
-#include <fstream>
-#include <iostream>
-#include <vector>
-
-#include "base/isa.h"
+// packed weights, inputs and biases.
 #include "kernels/conv2d_f32/conv2d_f32.h"
 #include "kernels/depthwise_f32/depthwise_f32.h"
 #include "kernels/linear_float/linear_float.h"
 #include "kernels/pack/pack.h"
 #include "kernels/pool2d/pool2d.h"
 #include "kernels/sparse_linear_a8/sparse_linear_a8.h"
+#include "probe_io.h"
 
 namespace {
 
+using namespace lamella::probe;
 using lamella::FloatKind;
-
-template <typename Item>
-std::vector<Item> read(std::istream& in, std::size_t size) {
-  std::vector<Item> items(size);
-  in.read(reinterpret_cast<char*>(items.data()), static_cast<std::streamsize>(size * sizeof(Item)));
-  return items;
-}
-
-void write(const std::vector<float>& y) {
-  std::cout.write(reinterpret_cast<const char*>(y.data()),
-                  static_cast<std::streamsize>(y.size() * sizeof(float)));
-}
 
 // Numbers: rows, cols, kind, group, tokens, activation, whether zero points and a bias follow.
 void answer_linear(lamella::IsaSet allowed, std::istream& in) {
@@ -69,8 +50,7 @@ void answer_linear(lamella::IsaSet allowed, std::istream& in) {
                                     kind == FloatKind::kF16 ? halves.data() : nullptr,
                                     coded ? &codes : nullptr};
   std::vector<float> y(tokens * rows);
-  const auto& kernel = lamella::linear_float_select(kind, allowed);
-  std::fprintf(stderr, "%s\n", kernel.name);
+  const auto& kernel = said(lamella::linear_float_select(kind, allowed));
   const lamella::LinearFloatCall call{weight,
                                       tokens,
                                       x.data(),
@@ -102,13 +82,11 @@ void answer_conv(lamella::IsaSet allowed, std::istream& in) {
   const auto bias = read<float>(in, outputs);
   std::vector<float> y(window.rows() * across.out * outputs);
   if (groups == 0) {
-    const auto& kernel = lamella::depthwise_f32_select(allowed);
-    std::fprintf(stderr, "%s\n", kernel.name);
+    const auto& kernel = said(lamella::depthwise_f32_select(allowed));
     kernel.run({window, channels, x.data(), weight.data(), bias.data(), -1.5f, 6.0f, y.data()},
                {0, window.rows()});
   } else {
-    const auto& kernel = lamella::conv2d_f32_select(allowed);
-    std::fprintf(stderr, "%s\n", kernel.name);
+    const auto& kernel = said(lamella::conv2d_f32_select(allowed));
     kernel.run({window, groups, channels, outputs, x.data(), weight.data(), bias.data(), -1.5f,
                 6.0f, y.data()},
                {0, window.rows()});
@@ -123,8 +101,7 @@ void answer_pool(lamella::IsaSet allowed, std::istream& in) {
   const lamella::Window window{head[0], down, across};
   const auto x = read<float>(in, head[0] * down.in * across.in * head[2]);
   std::vector<float> y(window.rows() * across.out * head[2]);
-  const auto& kernel = lamella::pool2d_select(allowed);
-  std::fprintf(stderr, "%s\n", kernel.name);
+  const auto& kernel = said(lamella::pool2d_select(allowed));
   kernel.run({window, static_cast<lamella::Pool>(head[1]), head[2], x.data(), y.data()},
              {0, window.rows()});
   write(y);
@@ -154,8 +131,7 @@ void answer_sparse(lamella::IsaSet allowed, std::istream& in) {
                                    sum.data(), half_sum.data()};
   lamella::linear_input_select(allowed).run(x.data(), input, {0, tokens});
   std::vector<float> y(tokens * rows);
-  const auto& kernel = lamella::sparse_linear_a8_select(bits, allowed);
-  std::fprintf(stderr, "%s\n", kernel.name);
+  const auto& kernel = said(lamella::sparse_linear_a8_select(bits, allowed));
   kernel.run({weight, input, nullptr, y.data()}, {0, strips});
   write(y);
 }
@@ -163,18 +139,12 @@ void answer_sparse(lamella::IsaSet allowed, std::istream& in) {
 constexpr void (*kAnswers[])(lamella::IsaSet, std::istream&) = {&answer_linear, &answer_conv,
                                                                 &answer_pool, &answer_sparse};
 
+void answer(lamella::IsaSet allowed, std::istream& in) {
+  kAnswers[read<std::uint32_t>(in, 1)[0]](allowed, in);
+}
+
 }  // namespace
 
 int main(int count, char** arguments) {
-  lamella::IsaSet allowed = lamella::isa::kNone;
-  const lamella::Status status = lamella::allowed_isa(&allowed);
-  if (count != 2 || !status.ok()) {
-    std::fprintf(stderr, "usage: probe_layers CASES; %s\n", status.sentence().c_str());
-    return 2;
-  }
-  std::ifstream in(arguments[1], std::ios::binary);
-  while (in.peek() != std::char_traits<char>::eof()) {
-    kAnswers[read<std::uint32_t>(in, 1)[0]](allowed, in);
-  }
-  return 0;
+  return lamella::probe::answer_cases(count, arguments, answer);
 }

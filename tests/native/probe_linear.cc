@@ -1,33 +1,15 @@
-// Packs weights and runs the selected linear_a8 kernel on cases from a file; writes the tiles and
-// the outputs to stdout, so that another build, or another processor, can be compared with NumPy.
+// Packs weights and runs the selected linear_a8 kernel on cases (probe_io.h); writes the tiles and
+// the outputs.
 //
 // A case is seven 32-bit numbers (rows, cols, bits, group, tokens, whether zero points and whether
-// a bias follow), then codes, scale, zero, x and bias. Every buffer has its exact size, so that a
-// sanitizer sees a step too far.
-#include <cstdint>
-#include <cstdio>
-#include <fstream>
-#include <iostream>
-#include <vector>
-
-#include "base/isa.h"
+// a bias follow), then codes, scale, zero, x and bias.
 #include "kernels/linear_a8/linear_a8.h"
 #include "kernels/pack/pack.h"
+#include "probe_io.h"
 
 namespace {
 
-template <typename Item>
-std::vector<Item> read(std::istream& in, std::size_t size) {
-  std::vector<Item> items(size);
-  in.read(reinterpret_cast<char*>(items.data()), static_cast<std::streamsize>(size * sizeof(Item)));
-  return items;
-}
-
-template <typename Item>
-void write(const std::vector<Item>& items) {
-  std::cout.write(reinterpret_cast<const char*>(items.data()),
-                  static_cast<std::streamsize>(items.size() * sizeof(Item)));
-}
+using namespace lamella::probe;
 
 template <typename Item>
 std::vector<Item> read_grids(std::istream& in, std::size_t rows, std::size_t groups,
@@ -38,7 +20,8 @@ std::vector<Item> read_grids(std::istream& in, std::size_t rows, std::size_t gro
   return packed;
 }
 
-void answer(const std::vector<std::uint32_t>& head, lamella::IsaSet allowed, std::istream& in) {
+void answer(lamella::IsaSet allowed, std::istream& in) {
+  const auto head = read<std::uint32_t>(in, 7);
   const std::size_t rows = head[0], cols = head[1], group = head[3], tokens = head[4];
   const int bits = static_cast<int>(head[2]);
   const std::size_t groups = group == 0 ? 1 : lamella::groups_of(cols, group);
@@ -69,11 +52,10 @@ void answer(const std::vector<std::uint32_t>& head, lamella::IsaSet allowed, std
   const lamella::LinearInput input{tokens,        cols,
                                    inputs.data(), scale.data(),
                                    sum.data(),    group == 16 ? half_sum.data() : nullptr};
-  const auto& quantize = lamella::linear_input_select(allowed);
+  const auto& quantize = said(lamella::linear_input_select(allowed));
   quantize.run(x.data(), input, {0, tokens});
   std::vector<float> y(tokens * rows);
-  const auto& kernel = lamella::linear_a8_select(bits, allowed);
-  std::fprintf(stderr, "%s %s\n", quantize.name, kernel.name);
+  const auto& kernel = said(lamella::linear_a8_select(bits, allowed));
   const lamella::LinearCall call{weight, input, head[6] == 0 ? nullptr : bias.data(), y.data()};
   kernel.run(call, {0, lamella::strips_of(rows)});
   write(y);
@@ -82,15 +64,5 @@ void answer(const std::vector<std::uint32_t>& head, lamella::IsaSet allowed, std
 }  // namespace
 
 int main(int count, char** arguments) {
-  lamella::IsaSet allowed = lamella::isa::kNone;
-  const lamella::Status status = lamella::allowed_isa(&allowed);
-  if (count != 2 || !status.ok()) {
-    std::fprintf(stderr, "usage: probe_linear CASES; %s\n", status.sentence().c_str());
-    return 2;
-  }
-  std::ifstream in(arguments[1], std::ios::binary);
-  while (in.peek() != std::char_traits<char>::eof()) {
-    answer(read<std::uint32_t>(in, 7), allowed, in);
-  }
-  return 0;
+  return lamella::probe::answer_cases(count, arguments, answer);
 }

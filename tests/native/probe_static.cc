@@ -1,21 +1,14 @@
-// Packs weights and runs the selected kernels of conv2d_a8 and depthwise_a8 on cases from a file;
-// writes the outputs to stdout, so that another build, or another processor, can be compared with
-// NumPy.
+// Packs weights and runs the selected kernels of conv2d_a8 and depthwise_a8 on cases (probe_io.h).
 //
 // A case is the struct Case as 32-bit numbers, then codes, x, residual, and the parameters of the
-// epilogue that belong to rows. Every buffer has its exact size, so that a sanitizer sees a step
-// too far.
-#include <cstdint>
-#include <cstdio>
-#include <fstream>
-#include <iostream>
-#include <vector>
-
-#include "base/isa.h"
+// epilogue that belong to rows.
 #include "kernels/conv2d_a8/conv2d_a8.h"
 #include "kernels/depthwise_a8/depthwise_a8.h"
+#include "probe_io.h"
 
 namespace {
+
+using namespace lamella::probe;
 
 struct Case {
   std::uint32_t bits, groups, rows, cols;  // bits is 0 for depthwise
@@ -24,13 +17,6 @@ struct Case {
   std::uint32_t input_zero, codes, zero, residual, residual_zero;
   float low, high, residual_step;
 };
-
-template <typename Item>
-std::vector<Item> read(std::istream& in, std::size_t size) {
-  std::vector<Item> items(size);
-  in.read(reinterpret_cast<char*>(items.data()), static_cast<std::streamsize>(size * sizeof(Item)));
-  return items;
-}
 
 struct Parameters {
   std::vector<std::int32_t> offset, sum;
@@ -86,8 +72,7 @@ void run_depthwise(const Case& head, lamella::IsaSet allowed, std::istream& in,
   read_rows(in, head, size.channels, [](std::size_t row) { return row; }, &parameters);
   const lamella::DepthwiseWeight weight{size, weights.data()};
   const lamella::Epilogue epilogue = epilogue_of(head, parameters);
-  const auto& kernel = lamella::depthwise_a8_select(allowed);
-  std::fprintf(stderr, "%s\n", kernel.name);
+  const auto& kernel = said(lamella::depthwise_a8_select(allowed));
   kernel.run({weight, arrays.window, epilogue, arrays.source, arrays.output},
              {0, arrays.window.positions()});
 }
@@ -105,13 +90,13 @@ void run_conv2d(const Case& head, lamella::IsaSet allowed, std::istream& in, con
   read_rows(in, head, size.groups * size.rows, place, &parameters);
   const lamella::Conv2dWeight weight{size, tiles.data()};
   const lamella::Epilogue epilogue = epilogue_of(head, parameters);
-  const auto& kernel = lamella::conv2d_a8_select(size.bits, allowed);
-  std::fprintf(stderr, "%s\n", kernel.name);
+  const auto& kernel = said(lamella::conv2d_a8_select(size.bits, allowed));
   kernel.run({weight, arrays.window, epilogue, arrays.source, arrays.output},
              {0, arrays.window.positions()}, {0, size.strips()});
 }
 
-void answer(const Case& head, lamella::IsaSet allowed, std::istream& in) {
+void answer(lamella::IsaSet allowed, std::istream& in) {
+  const Case head = read<Case>(in, 1)[0];
   const std::size_t rows = head.groups * std::size_t{head.rows};
   const std::size_t channels = head.groups * std::size_t{head.cols};
   const lamella::Window window{
@@ -130,21 +115,11 @@ void answer(const Case& head, lamella::IsaSet allowed, std::istream& in) {
                       {x.data(), zeros.data(), channels},
                       {head.residual != 0 ? residual.data() : nullptr, y.data()}};
   (head.bits == 0 ? run_depthwise : run_conv2d)(head, allowed, in, arrays);
-  std::cout.write(reinterpret_cast<const char*>(y.data()), static_cast<std::streamsize>(y.size()));
+  write(y);
 }
 
 }  // namespace
 
 int main(int count, char** arguments) {
-  lamella::IsaSet allowed = lamella::isa::kNone;
-  const lamella::Status status = lamella::allowed_isa(&allowed);
-  if (count != 2 || !status.ok()) {
-    std::fprintf(stderr, "usage: probe_static CASES; %s\n", status.sentence().c_str());
-    return 2;
-  }
-  std::ifstream in(arguments[1], std::ios::binary);
-  while (in.peek() != std::char_traits<char>::eof()) {
-    answer(read<Case>(in, 1)[0], allowed, in);
-  }
-  return 0;
+  return lamella::probe::answer_cases(count, arguments, answer);
 }

@@ -18,6 +18,7 @@
 #include "kernels/rmsnorm/rmsnorm.h"
 #include "kernels/rope/rope.h"
 #include "kernels/softmax/softmax.h"
+#include "probe_io.h"
 #include "vectors_case.h"
 #include "vectors_decoder.h"
 #include "vectors_layers.h"
@@ -217,11 +218,7 @@ void print_case(const Operation& operation, std::size_t index, IsaSet allowed) {
 
 int main(int count, char** arguments) {
   IsaSet allowed = isa::kNone;
-  const Status status = allowed_isa(&allowed);
-  if (count != 2 || !status.ok()) {
-    std::fprintf(stderr, "usage: probe_vectors small|all; %s\n", status.sentence().c_str());
-    return 2;
-  }
+  if (!probe::start(count, arguments, &allowed)) return 2;
   const bool small = std::strcmp(arguments[1], "small") == 0;
   for (const Operation& operation : kOperations) {
     const std::size_t cases = small ? 1 : operation.shapes.size();

@@ -7,6 +7,7 @@ import hashlib
 import os
 import shutil
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -59,3 +60,11 @@ def emulator(processor: str) -> list[str]:
     if shutil.which("qemu-aarch64") is None:
         pytest.skip("qemu-aarch64 is not installed")
     return ["qemu-aarch64", "-cpu", processor]
+
+
+def run_probe(command: Sequence[str | Path], isa: str) -> tuple[bytes, list[str]]:
+    """Runs a probe with an instruction set; returns what it writes and the kernels it says."""
+    environment = {**os.environ, "LAMELLA_ISA": isa}
+    done = subprocess.run(command, env=environment, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr.decode()
+    return done.stdout, done.stderr.decode().split()

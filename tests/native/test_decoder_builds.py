@@ -6,16 +6,14 @@ with the checks of debug builds and the sanitizers.
 
 from __future__ import annotations
 
-import os
 import struct
-import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from native.probes import ARM_COMPILER, SANITIZERS, build, emulator
+from native.probes import ARM_COMPILER, SANITIZERS, build, emulator, run_probe
 from native.reference_attention import FORMATS
 from native.reference_float import draw
 from native.reference_linear import Weight
@@ -119,19 +117,16 @@ def check(command: list[str], isa: str, folder: Path) -> None:
     cases = [*attention_cases(), *kv_store_cases(), *embed_cases(), *sample_cases()]
     path = folder / "cases"
     path.write_bytes(b"".join(asked for _, asked, _ in cases))
-    environment = {**os.environ, "LAMELLA_ISA": isa}
-    done = subprocess.run([*command, path], env=environment, capture_output=True, check=False)
-    assert done.returncode == 0, done.stderr.decode()
+    given, ran = run_probe([*command, path], isa)
     # A set without kernels of its own runs those of the set that it extends.
     own = "avx2" if isa.startswith("avx") else "portable" if isa == "portable" else "neon"
     portable = ("kv_store", "embed")
-    ran = [f"{name}_{'portable' if name in portable else own}" for name, _, _ in cases]
-    assert done.stderr.decode().split() == ran
+    assert ran == [f"{name}_{'portable' if name in portable else own}" for name, _, _ in cases]
     at = 0
     for number, (name, _, answer) in enumerate(cases):
-        assert done.stdout[at : at + len(answer)] == answer, f"case {number}, of {name}"
+        assert given[at : at + len(answer)] == answer, f"case {number}, of {name}"
         at += len(answer)
-    assert at == len(done.stdout)
+    assert at == len(given)
 
 
 @pytest.mark.arm

@@ -6,15 +6,13 @@ the checks of debug builds and the sanitizers.
 
 from __future__ import annotations
 
-import os
 import struct
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-from native.probes import ARM_COMPILER, SANITIZERS, build, emulator
+from native.probes import ARM_COMPILER, SANITIZERS, build, emulator, run_probe
 from native.reference_float import Float
 from native.reference_layers import Axis
 from native.reference_linear import Weight, pack, pack_grids
@@ -157,12 +155,10 @@ def check(command: list[str], isa: str, folder: Path) -> None:
     asked, expected, names = zip(*cases, strict=True)
     path = folder / "cases"
     path.write_bytes(b"".join(asked))
-    environment = {**os.environ, "LAMELLA_ISA": isa}
-    done = subprocess.run([*command, path], env=environment, capture_output=True, check=False)
-    assert done.returncode == 0, done.stderr.decode()
-    assert done.stderr.decode().split() == [f"{name}_{own(name, isa)}" for name in names]
-    given = np.frombuffer(done.stdout, np.uint32)
-    np.testing.assert_array_equal(given, np.frombuffer(b"".join(expected), np.uint32))
+    given, ran = run_probe([*command, path], isa)
+    assert ran == [f"{name}_{own(name, isa)}" for name in names]
+    wanted = np.frombuffer(b"".join(expected), np.uint32)
+    np.testing.assert_array_equal(np.frombuffer(given, np.uint32), wanted)
 
 
 @pytest.mark.arm

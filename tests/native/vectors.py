@@ -5,12 +5,10 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 import tempfile
 from pathlib import Path
 
-from native.probes import HERE, build
+from native.probes import HERE, build, run_probe
 
 FILE = HERE / "vectors.tsv"
 HEADING = "operation\tshape\tseed\thash\n"
@@ -23,12 +21,8 @@ def program(compiler: str, folder: Path, *flags: str) -> Path:
 
 def answer(command: list[str | Path], cases: str, isa: str) -> tuple[list[str], list[str]]:
     """Returns the lines that the probe prints with an instruction set, and its kernels."""
-    environment = {**os.environ, "LAMELLA_ISA": isa}
-    done = subprocess.run(
-        [*command, cases], env=environment, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout.splitlines(), done.stderr.splitlines()
+    lines, kernels = run_probe([*command, cases], isa)
+    return lines.decode().splitlines(), kernels
 
 
 def main() -> None:

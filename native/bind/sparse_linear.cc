@@ -104,7 +104,7 @@ py::array run(const SparseLinearKernel& kernel, const SparseArrays& weight, cons
   view.codes = static_cast<const std::uint8_t*>(weight.parts.codes.data());
   view.masks = static_cast<const std::uint64_t*>(weight.parts.masks.data());
   view.starts = static_cast<const std::uint32_t*>(weight.parts.starts.data());
-  const LinearKernel dense{kernel.name, kernel.bits, kernel.needs, kernel.run};
+  const LinearKernel dense{kernel, kernel.bits, kernel.run};
   return run_linear_view(dense, view, {x, bias, pool});
 }
 

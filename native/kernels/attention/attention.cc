@@ -4,7 +4,7 @@ namespace lamella {
 namespace {
 
 constexpr AttentionKernel kKernels[] = {
-#define LAMELLA_KERNEL(name, needs) {#name, needs, &name},
+#define LAMELLA_KERNEL(name, needs) {{#name, needs}, &name},
 #include "kernels/attention/kernels.inc"
 #undef LAMELLA_KERNEL
 };
@@ -13,10 +13,6 @@ constexpr AttentionKernel kKernels[] = {
 
 Span<AttentionKernel> attention_kernels() { return kKernels; }
 
-const AttentionKernel& attention_select(IsaSet host) {
-  const AttentionKernel* kernel = kKernels;
-  while (!runs_on(kernel->needs, host)) ++kernel;
-  return *kernel;
-}
+const AttentionKernel& attention_select(IsaSet host) { return select_kernel(kKernels, host); }
 
 }  // namespace lamella

@@ -15,8 +15,7 @@
 // all read kernels.inc; none of them changes.
 #pragma once
 
-#include "base/isa.h"
-#include "base/span.h"
+#include "base/registry.h"
 #include "base/threads.h"
 #include "kernels/attention/cache.h"
 
@@ -60,16 +59,11 @@ struct AttentionScratch {
 
 using AttentionFn = void (*)(const AttentionCall& call, AttentionScratch scratch, Slice units);
 
-struct AttentionKernel {
-  const char* name;  // what tests and benchmarks print
-  IsaSet needs;      // what the host must offer
+struct AttentionKernel : Kernel {
   AttentionFn run;
 };
 
-// Every kernel of this build, best first. The last needs nothing.
 Span<AttentionKernel> attention_kernels();
-
-// The best kernel that `host` can run.
 const AttentionKernel& attention_select(IsaSet host);
 
 #define LAMELLA_KERNEL(name, needs) \

@@ -8,7 +8,7 @@ namespace lamella {
 namespace {
 
 constexpr Conv2dKernel kKernels[] = {
-#define LAMELLA_KERNEL(name, bits, needs) {#name, bits, needs, &name},
+#define LAMELLA_KERNEL(name, bits, needs) {{#name, needs}, bits, &name},
 #include "kernels/conv2d_a8/kernels.inc"
 #undef LAMELLA_KERNEL
 };
@@ -27,9 +27,7 @@ void place_code(int bits, std::size_t row, std::size_t col, unsigned code, std::
 Span<Conv2dKernel> conv2d_a8_kernels() { return kKernels; }
 
 const Conv2dKernel& conv2d_a8_select(int bits, IsaSet host) {
-  const Conv2dKernel* kernel = kKernels;
-  while (kernel->bits != bits || !runs_on(kernel->needs, host)) ++kernel;
-  return *kernel;
+  return select_kernel(kKernels, &Conv2dKernel::bits, bits, host);
 }
 
 void pack_conv2d(const Conv2dSize& size, const std::uint8_t* codes, std::uint8_t* tiles,

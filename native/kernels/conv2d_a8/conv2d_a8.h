@@ -15,8 +15,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "base/isa.h"
-#include "base/span.h"
+#include "base/registry.h"
 #include "base/threads.h"
 #include "kernels/linear_a8/linear_a8.h"
 #include "kernels/static/epilogue.h"
@@ -60,18 +59,13 @@ struct Conv2dCall {
 // Writes the outputs of a slice of positions (window.positions()) and of strips.
 using Conv2dFn = void (*)(const Conv2dCall& call, Slice positions, Slice strips);
 
-struct Conv2dKernel {
-  const char* name;  // what tests and benchmarks print
-  int bits;          // the width of the weights that it takes
-  IsaSet needs;      // what the host must offer
+struct Conv2dKernel : Kernel {
+  int bits;  // the width of the weights that it takes
   Conv2dFn run;
 };
 
-// Every kernel of this build; those of one width best first, the last of which needs nothing.
 Span<Conv2dKernel> conv2d_a8_kernels();
-
-// The best kernel for weights of `bits`, which is 4, 6 or 8, that `host` can run.
-const Conv2dKernel& conv2d_a8_select(int bits, IsaSet host);
+const Conv2dKernel& conv2d_a8_select(int bits, IsaSet host);  // bits is 4, 6 or 8
 
 #define LAMELLA_KERNEL(name, bits, needs) \
   void name(const Conv2dCall& call, Slice positions, Slice strips);

@@ -4,7 +4,7 @@ namespace lamella {
 namespace {
 
 constexpr Conv2dF32Kernel kKernels[] = {
-#define LAMELLA_KERNEL(name, needs) {#name, needs, &name},
+#define LAMELLA_KERNEL(name, needs) {{#name, needs}, &name},
 #include "kernels/conv2d_f32/kernels.inc"
 #undef LAMELLA_KERNEL
 };
@@ -13,10 +13,6 @@ constexpr Conv2dF32Kernel kKernels[] = {
 
 Span<Conv2dF32Kernel> conv2d_f32_kernels() { return kKernels; }
 
-const Conv2dF32Kernel& conv2d_f32_select(IsaSet host) {
-  const Conv2dF32Kernel* kernel = kKernels;
-  while (!runs_on(kernel->needs, host)) ++kernel;
-  return *kernel;
-}
+const Conv2dF32Kernel& conv2d_f32_select(IsaSet host) { return select_kernel(kKernels, host); }
 
 }  // namespace lamella

@@ -11,8 +11,7 @@
 
 #include <cstddef>
 
-#include "base/isa.h"
-#include "base/span.h"
+#include "base/registry.h"
 #include "base/threads.h"
 #include "kernels/linear_a8/linear_a8.h"
 #include "kernels/window/window.h"
@@ -44,16 +43,11 @@ struct Conv2dF32Call {
 // Writes a slice of window.rows().
 using Conv2dF32Fn = void (*)(const Conv2dF32Call& call, Slice rows);
 
-struct Conv2dF32Kernel {
-  const char* name;  // what tests and benchmarks print
-  IsaSet needs;      // what the host must offer
+struct Conv2dF32Kernel : Kernel {
   Conv2dF32Fn run;
 };
 
-// Every kernel of this build, best first. The last needs nothing.
 Span<Conv2dF32Kernel> conv2d_f32_kernels();
-
-// The best kernel that `host` can run.
 const Conv2dF32Kernel& conv2d_f32_select(IsaSet host);
 
 #define LAMELLA_KERNEL(name, needs) void name(const Conv2dF32Call& call, Slice rows);

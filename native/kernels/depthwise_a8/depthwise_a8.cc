@@ -6,7 +6,7 @@ namespace lamella {
 namespace {
 
 constexpr DepthwiseKernel kKernels[] = {
-#define LAMELLA_KERNEL(name, needs) {#name, needs, &name},
+#define LAMELLA_KERNEL(name, needs) {{#name, needs}, &name},
 #include "kernels/depthwise_a8/kernels.inc"
 #undef LAMELLA_KERNEL
 };
@@ -15,11 +15,7 @@ constexpr DepthwiseKernel kKernels[] = {
 
 Span<DepthwiseKernel> depthwise_a8_kernels() { return kKernels; }
 
-const DepthwiseKernel& depthwise_a8_select(IsaSet host) {
-  const DepthwiseKernel* kernel = kKernels;
-  while (!runs_on(kernel->needs, host)) ++kernel;
-  return *kernel;
-}
+const DepthwiseKernel& depthwise_a8_select(IsaSet host) { return select_kernel(kKernels, host); }
 
 void pack_depthwise(const DepthwiseSize& size, const std::uint8_t* codes, std::int8_t* weights,
                     std::int32_t* sum) {

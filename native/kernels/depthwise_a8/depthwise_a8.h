@@ -13,8 +13,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "base/isa.h"
-#include "base/span.h"
+#include "base/registry.h"
 #include "base/threads.h"
 #include "kernels/static/epilogue.h"
 #include "kernels/static/window.h"
@@ -55,16 +54,11 @@ struct DepthwiseCall {
 // Writes the outputs of a slice of positions (window.positions()).
 using DepthwiseFn = void (*)(const DepthwiseCall& call, Slice positions);
 
-struct DepthwiseKernel {
-  const char* name;  // what tests and benchmarks print
-  IsaSet needs;      // what the host must offer
+struct DepthwiseKernel : Kernel {
   DepthwiseFn run;
 };
 
-// Every kernel of this build, best first. The last needs nothing.
 Span<DepthwiseKernel> depthwise_a8_kernels();
-
-// The best kernel that `host` can run.
 const DepthwiseKernel& depthwise_a8_select(IsaSet host);
 
 #define LAMELLA_KERNEL(name, needs) void name(const DepthwiseCall& call, Slice positions);

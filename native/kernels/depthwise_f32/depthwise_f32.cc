@@ -4,7 +4,7 @@ namespace lamella {
 namespace {
 
 constexpr DepthwiseF32Kernel kKernels[] = {
-#define LAMELLA_KERNEL(name, needs) {#name, needs, &name},
+#define LAMELLA_KERNEL(name, needs) {{#name, needs}, &name},
 #include "kernels/depthwise_f32/kernels.inc"
 #undef LAMELLA_KERNEL
 };
@@ -14,9 +14,7 @@ constexpr DepthwiseF32Kernel kKernels[] = {
 Span<DepthwiseF32Kernel> depthwise_f32_kernels() { return kKernels; }
 
 const DepthwiseF32Kernel& depthwise_f32_select(IsaSet host) {
-  const DepthwiseF32Kernel* kernel = kKernels;
-  while (!runs_on(kernel->needs, host)) ++kernel;
-  return *kernel;
+  return select_kernel(kKernels, host);
 }
 
 }  // namespace lamella

@@ -11,8 +11,7 @@
 
 #include <cstddef>
 
-#include "base/isa.h"
-#include "base/span.h"
+#include "base/registry.h"
 #include "base/threads.h"
 #include "kernels/window/window.h"
 
@@ -34,16 +33,11 @@ struct DepthwiseF32Call {
 // Writes a slice of window.rows().
 using DepthwiseF32Fn = void (*)(const DepthwiseF32Call& call, Slice rows);
 
-struct DepthwiseF32Kernel {
-  const char* name;  // what tests and benchmarks print
-  IsaSet needs;      // what the host must offer
+struct DepthwiseF32Kernel : Kernel {
   DepthwiseF32Fn run;
 };
 
-// Every kernel of this build, best first. The last needs nothing.
 Span<DepthwiseF32Kernel> depthwise_f32_kernels();
-
-// The best kernel that `host` can run.
 const DepthwiseF32Kernel& depthwise_f32_select(IsaSet host);
 
 #define LAMELLA_KERNEL(name, needs) void name(const DepthwiseF32Call& call, Slice rows);

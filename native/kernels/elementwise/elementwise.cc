@@ -4,7 +4,7 @@ namespace lamella {
 namespace {
 
 constexpr ElementwiseKernel kKernels[] = {
-#define LAMELLA_KERNEL(name, needs) {#name, needs, &name},
+#define LAMELLA_KERNEL(name, needs) {{#name, needs}, &name},
 #include "kernels/elementwise/kernels.inc"
 #undef LAMELLA_KERNEL
 };
@@ -13,10 +13,6 @@ constexpr ElementwiseKernel kKernels[] = {
 
 Span<ElementwiseKernel> elementwise_kernels() { return kKernels; }
 
-const ElementwiseKernel& elementwise_select(IsaSet host) {
-  const ElementwiseKernel* kernel = kKernels;
-  while (!runs_on(kernel->needs, host)) ++kernel;
-  return *kernel;
-}
+const ElementwiseKernel& elementwise_select(IsaSet host) { return select_kernel(kKernels, host); }
 
 }  // namespace lamella

@@ -7,8 +7,7 @@
 
 #include <cstddef>
 
-#include "base/isa.h"
-#include "base/span.h"
+#include "base/registry.h"
 
 namespace lamella {
 
@@ -24,16 +23,11 @@ struct ElementwiseCalls {
 #undef LAMELLA_BINARY
 };
 
-struct ElementwiseKernel {
-  const char* name;  // what tests and benchmarks print
-  IsaSet needs;      // what the host must offer
+struct ElementwiseKernel : Kernel {
   const ElementwiseCalls* calls;
 };
 
-// Every kernel of this build, best first. The last needs nothing.
 Span<ElementwiseKernel> elementwise_kernels();
-
-// The best kernel that `host` can run.
 const ElementwiseKernel& elementwise_select(IsaSet host);
 
 #define LAMELLA_KERNEL(name, needs) extern const ElementwiseCalls name;

@@ -4,7 +4,7 @@ namespace lamella {
 namespace {
 
 constexpr EmbedKernel kKernels[] = {
-#define LAMELLA_KERNEL(name, needs) {#name, needs, &name},
+#define LAMELLA_KERNEL(name, needs) {{#name, needs}, &name},
 #include "kernels/embed/kernels.inc"
 #undef LAMELLA_KERNEL
 };
@@ -13,10 +13,6 @@ constexpr EmbedKernel kKernels[] = {
 
 Span<EmbedKernel> embed_kernels() { return kKernels; }
 
-const EmbedKernel& embed_select(IsaSet host) {
-  const EmbedKernel* kernel = kKernels;
-  while (!runs_on(kernel->needs, host)) ++kernel;
-  return *kernel;
-}
+const EmbedKernel& embed_select(IsaSet host) { return select_kernel(kKernels, host); }
 
 }  // namespace lamella

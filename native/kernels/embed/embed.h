@@ -10,8 +10,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "base/isa.h"
-#include "base/span.h"
+#include "base/registry.h"
 #include "base/threads.h"
 #include "kernels/linear_a8/linear_a8.h"
 
@@ -35,16 +34,11 @@ struct EmbedCall {
 // Writes the rows of a slice of tokens.
 using EmbedFn = void (*)(const EmbedCall& call, Slice tokens);
 
-struct EmbedKernel {
-  const char* name;  // what tests and benchmarks print
-  IsaSet needs;      // what the host must offer
+struct EmbedKernel : Kernel {
   EmbedFn run;
 };
 
-// Every kernel of this build, best first. The last needs nothing.
 Span<EmbedKernel> embed_kernels();
-
-// The best kernel that `host` can run.
 const EmbedKernel& embed_select(IsaSet host);
 
 #define LAMELLA_KERNEL(name, needs) void name(const EmbedCall& call, Slice tokens);

@@ -4,7 +4,7 @@ namespace lamella {
 namespace {
 
 constexpr KvStoreKernel kKernels[] = {
-#define LAMELLA_KERNEL(name, needs) {#name, needs, &name},
+#define LAMELLA_KERNEL(name, needs) {{#name, needs}, &name},
 #include "kernels/kv_store/kernels.inc"
 #undef LAMELLA_KERNEL
 };
@@ -13,10 +13,6 @@ constexpr KvStoreKernel kKernels[] = {
 
 Span<KvStoreKernel> kv_store_kernels() { return kKernels; }
 
-const KvStoreKernel& kv_store_select(IsaSet host) {
-  const KvStoreKernel* kernel = kKernels;
-  while (!runs_on(kernel->needs, host)) ++kernel;
-  return *kernel;
-}
+const KvStoreKernel& kv_store_select(IsaSet host) { return select_kernel(kKernels, host); }
 
 }  // namespace lamella

@@ -14,8 +14,7 @@
 // There is one kernel: a token stores a few hundred values per layer.
 #pragma once
 
-#include "base/isa.h"
-#include "base/span.h"
+#include "base/registry.h"
 #include "base/threads.h"
 #include "kernels/attention/cache.h"
 
@@ -32,16 +31,11 @@ struct KvStoreCall {
 // Writes the rows of a slice of tokens.
 using KvStoreFn = void (*)(const KvStoreCall& call, Slice tokens);
 
-struct KvStoreKernel {
-  const char* name;  // what tests and benchmarks print
-  IsaSet needs;      // what the host must offer
+struct KvStoreKernel : Kernel {
   KvStoreFn run;
 };
 
-// Every kernel of this build, best first. The last needs nothing.
 Span<KvStoreKernel> kv_store_kernels();
-
-// The best kernel that `host` can run.
 const KvStoreKernel& kv_store_select(IsaSet host);
 
 #define LAMELLA_KERNEL(name, needs) void name(const KvStoreCall& call, Slice tokens);

@@ -4,7 +4,7 @@ namespace lamella {
 namespace {
 
 constexpr LayernormKernel kKernels[] = {
-#define LAMELLA_KERNEL(name, needs) {#name, needs, &name},
+#define LAMELLA_KERNEL(name, needs) {{#name, needs}, &name},
 #include "kernels/layernorm/kernels.inc"
 #undef LAMELLA_KERNEL
 };
@@ -13,10 +13,6 @@ constexpr LayernormKernel kKernels[] = {
 
 Span<LayernormKernel> layernorm_kernels() { return kKernels; }
 
-const LayernormKernel& layernorm_select(IsaSet host) {
-  const LayernormKernel* kernel = kKernels;
-  while (!runs_on(kernel->needs, host)) ++kernel;
-  return *kernel;
-}
+const LayernormKernel& layernorm_select(IsaSet host) { return select_kernel(kKernels, host); }
 
 }  // namespace lamella

@@ -6,8 +6,7 @@
 
 #include <cstddef>
 
-#include "base/isa.h"
-#include "base/span.h"
+#include "base/registry.h"
 
 namespace lamella {
 
@@ -25,16 +24,11 @@ struct LayernormParameters {
 using LayernormFn = void (*)(std::size_t rows, std::size_t cols, const float* x,
                              LayernormParameters parameters, float* y);
 
-struct LayernormKernel {
-  const char* name;  // what tests and benchmarks print
-  IsaSet needs;      // what the host must offer
+struct LayernormKernel : Kernel {
   LayernormFn run;
 };
 
-// Every kernel of this build, best first. The last needs nothing.
 Span<LayernormKernel> layernorm_kernels();
-
-// The best kernel that `host` can run.
 const LayernormKernel& layernorm_select(IsaSet host);
 
 #define LAMELLA_KERNEL(name, needs)                                                             \

@@ -8,7 +8,7 @@ namespace lamella {
 namespace {
 
 constexpr LinearKernel kKernels[] = {
-#define LAMELLA_KERNEL(name, bits, needs) {#name, bits, needs, &name},
+#define LAMELLA_KERNEL(name, bits, needs) {{#name, needs}, bits, &name},
 #include "kernels/linear_a8/kernels.inc"
 #undef LAMELLA_KERNEL
 };
@@ -18,9 +18,7 @@ constexpr LinearKernel kKernels[] = {
 Span<LinearKernel> linear_a8_kernels() { return kKernels; }
 
 const LinearKernel& linear_a8_select(int bits, IsaSet host) {
-  const LinearKernel* kernel = kKernels;
-  while (kernel->bits != bits || !runs_on(kernel->needs, host)) ++kernel;
-  return *kernel;
+  return select_kernel(kKernels, &LinearKernel::bits, bits, host);
 }
 
 void pack_tiles(std::size_t rows, std::size_t cols, int bits, const std::uint8_t* codes,

@@ -15,8 +15,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "base/isa.h"
-#include "base/span.h"
+#include "base/registry.h"
 #include "base/threads.h"
 #include "kernels/linear_a8/layout.h"
 #include "kernels/linear_input/linear_input.h"
@@ -96,18 +95,13 @@ struct LinearCall {
 // Writes the outputs of a slice of strips for every token.
 using LinearFn = void (*)(const LinearCall& call, Slice strips);
 
-struct LinearKernel {
-  const char* name;  // what tests and benchmarks print
-  int bits;          // the width of the weights that it takes
-  IsaSet needs;      // what the host must offer
+struct LinearKernel : Kernel {
+  int bits;  // the width of the weights that it takes
   LinearFn run;
 };
 
-// Every kernel of this build; those of one width best first, the last of which needs nothing.
 Span<LinearKernel> linear_a8_kernels();
-
-// The best kernel for weights of `bits` that `host` can run. `bits` is one of kWeightBits.
-const LinearKernel& linear_a8_select(int bits, IsaSet host);
+const LinearKernel& linear_a8_select(int bits, IsaSet host);  // bits is one of kWeightBits
 
 #define LAMELLA_KERNEL(name, bits, needs) void name(const LinearCall& call, Slice strips);
 #include "kernels/linear_a8/kernels.inc"

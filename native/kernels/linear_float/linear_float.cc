@@ -4,7 +4,7 @@ namespace lamella {
 namespace {
 
 constexpr LinearFloatKernel kKernels[] = {
-#define LAMELLA_KERNEL(name, kind, needs) {#name, kind, needs, &name},
+#define LAMELLA_KERNEL(name, kind, needs) {{#name, needs}, kind, &name},
 #include "kernels/linear_float/kernels.inc"
 #undef LAMELLA_KERNEL
 };
@@ -14,9 +14,7 @@ constexpr LinearFloatKernel kKernels[] = {
 Span<LinearFloatKernel> linear_float_kernels() { return kKernels; }
 
 const LinearFloatKernel& linear_float_select(FloatKind kind, IsaSet host) {
-  const LinearFloatKernel* kernel = kKernels;
-  while (kernel->kind != kind || !runs_on(kernel->needs, host)) ++kernel;
-  return *kernel;
+  return select_kernel(kKernels, &LinearFloatKernel::kind, kind, host);
 }
 
 }  // namespace lamella

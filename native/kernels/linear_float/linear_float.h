@@ -13,8 +13,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "base/isa.h"
-#include "base/span.h"
+#include "base/registry.h"
 #include "base/threads.h"
 #include "kernels/linear_a8/linear_a8.h"
 
@@ -48,17 +47,12 @@ struct LinearFloatCall {
 // Writes the outputs of a slice of strips for every token.
 using LinearFloatFn = void (*)(const LinearFloatCall& call, Slice strips);
 
-struct LinearFloatKernel {
-  const char* name;  // what tests and benchmarks print
-  FloatKind kind;    // of the weights that it takes
-  IsaSet needs;      // what the host must offer
+struct LinearFloatKernel : Kernel {
+  FloatKind kind;  // of the weights that it takes
   LinearFloatFn run;
 };
 
-// Every kernel of this build; those of one kind best first, the last of which needs nothing.
 Span<LinearFloatKernel> linear_float_kernels();
-
-// The best kernel for weights of a kind that `host` can run.
 const LinearFloatKernel& linear_float_select(FloatKind kind, IsaSet host);
 
 #define LAMELLA_KERNEL(name, kind, needs) void name(const LinearFloatCall& call, Slice strips);

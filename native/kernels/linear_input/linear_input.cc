@@ -4,7 +4,7 @@ namespace lamella {
 namespace {
 
 constexpr LinearInputKernel kKernels[] = {
-#define LAMELLA_KERNEL(name, needs) {#name, needs, &name},
+#define LAMELLA_KERNEL(name, needs) {{#name, needs}, &name},
 #include "kernels/linear_input/kernels.inc"
 #undef LAMELLA_KERNEL
 };
@@ -13,10 +13,6 @@ constexpr LinearInputKernel kKernels[] = {
 
 Span<LinearInputKernel> linear_input_kernels() { return kKernels; }
 
-const LinearInputKernel& linear_input_select(IsaSet host) {
-  const LinearInputKernel* kernel = kKernels;
-  while (!runs_on(kernel->needs, host)) ++kernel;
-  return *kernel;
-}
+const LinearInputKernel& linear_input_select(IsaSet host) { return select_kernel(kKernels, host); }
 
 }  // namespace lamella

@@ -9,8 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "base/isa.h"
-#include "base/span.h"
+#include "base/registry.h"
 #include "base/threads.h"
 
 namespace lamella {
@@ -42,16 +41,11 @@ struct LinearInput {
 // Fills the rows of `input` that belong to the tokens of a slice. Shape: x (tokens, cols).
 using LinearInputFn = void (*)(const float* x, const LinearInput& input, Slice tokens);
 
-struct LinearInputKernel {
-  const char* name;  // what tests and benchmarks print
-  IsaSet needs;      // what the host must offer
+struct LinearInputKernel : Kernel {
   LinearInputFn run;
 };
 
-// Every kernel of this build, best first. The last needs nothing.
 Span<LinearInputKernel> linear_input_kernels();
-
-// The best kernel that `host` can run.
 const LinearInputKernel& linear_input_select(IsaSet host);
 
 #define LAMELLA_KERNEL(name, needs) \

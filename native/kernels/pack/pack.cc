@@ -4,7 +4,7 @@ namespace lamella {
 namespace {
 
 constexpr PackKernel kKernels[] = {
-#define LAMELLA_KERNEL(name, needs) {#name, needs, &name},
+#define LAMELLA_KERNEL(name, needs) {{#name, needs}, &name},
 #include "kernels/pack/kernels.inc"
 #undef LAMELLA_KERNEL
 };
@@ -13,11 +13,7 @@ constexpr PackKernel kKernels[] = {
 
 Span<PackKernel> pack_kernels() { return kKernels; }
 
-const PackKernel& pack_select(IsaSet host) {
-  const PackKernel* kernel = kKernels;
-  while (!runs_on(kernel->needs, host)) ++kernel;
-  return *kernel;
-}
+const PackKernel& pack_select(IsaSet host) { return select_kernel(kKernels, host); }
 
 std::size_t kept_codes(std::size_t rows, std::size_t cols, const std::uint8_t* mask) {
   std::size_t ones = 0;

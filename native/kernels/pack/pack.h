@@ -7,8 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "base/isa.h"
-#include "base/span.h"
+#include "base/registry.h"
 
 namespace lamella {
 
@@ -65,16 +64,11 @@ struct PackCalls {
   ExpandFn expand;
 };
 
-struct PackKernel {
-  const char* name;  // what tests and benchmarks print
-  IsaSet needs;      // what the host must offer
+struct PackKernel : Kernel {
   const PackCalls* calls;
 };
 
-// Every kernel of this build, best first. The last needs nothing.
 Span<PackKernel> pack_kernels();
-
-// The best kernel that `host` can run.
 const PackKernel& pack_select(IsaSet host);
 
 // The number of ones of a (rows, cols) mask packed with 1 bit.

@@ -4,7 +4,7 @@ namespace lamella {
 namespace {
 
 constexpr PoolKernel kKernels[] = {
-#define LAMELLA_KERNEL(name, needs) {#name, needs, &name},
+#define LAMELLA_KERNEL(name, needs) {{#name, needs}, &name},
 #include "kernels/pool2d/kernels.inc"
 #undef LAMELLA_KERNEL
 };
@@ -13,10 +13,6 @@ constexpr PoolKernel kKernels[] = {
 
 Span<PoolKernel> pool2d_kernels() { return kKernels; }
 
-const PoolKernel& pool2d_select(IsaSet host) {
-  const PoolKernel* kernel = kKernels;
-  while (!runs_on(kernel->needs, host)) ++kernel;
-  return *kernel;
-}
+const PoolKernel& pool2d_select(IsaSet host) { return select_kernel(kKernels, host); }
 
 }  // namespace lamella

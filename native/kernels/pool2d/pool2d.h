@@ -13,8 +13,7 @@
 
 #include <cstddef>
 
-#include "base/isa.h"
-#include "base/span.h"
+#include "base/registry.h"
 #include "base/threads.h"
 #include "kernels/window/window.h"
 
@@ -35,16 +34,11 @@ struct PoolCall {
 // Writes a slice of window.rows().
 using PoolFn = void (*)(const PoolCall& call, Slice rows);
 
-struct PoolKernel {
-  const char* name;  // what tests and benchmarks print
-  IsaSet needs;      // what the host must offer
+struct PoolKernel : Kernel {
   PoolFn run;
 };
 
-// Every kernel of this build, best first. The last needs nothing.
 Span<PoolKernel> pool2d_kernels();
-
-// The best kernel that `host` can run.
 const PoolKernel& pool2d_select(IsaSet host);
 
 #define LAMELLA_KERNEL(name, needs) void name(const PoolCall& call, Slice rows);

@@ -4,7 +4,7 @@ namespace lamella {
 namespace {
 
 constexpr RmsnormKernel kKernels[] = {
-#define LAMELLA_KERNEL(name, needs) {#name, needs, &name},
+#define LAMELLA_KERNEL(name, needs) {{#name, needs}, &name},
 #include "kernels/rmsnorm/kernels.inc"
 #undef LAMELLA_KERNEL
 };
@@ -13,10 +13,6 @@ constexpr RmsnormKernel kKernels[] = {
 
 Span<RmsnormKernel> rmsnorm_kernels() { return kKernels; }
 
-const RmsnormKernel& rmsnorm_select(IsaSet host) {
-  const RmsnormKernel* kernel = kKernels;
-  while (!runs_on(kernel->needs, host)) ++kernel;
-  return *kernel;
-}
+const RmsnormKernel& rmsnorm_select(IsaSet host) { return select_kernel(kKernels, host); }
 
 }  // namespace lamella

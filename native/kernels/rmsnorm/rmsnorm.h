@@ -6,8 +6,7 @@
 
 #include <cstddef>
 
-#include "base/isa.h"
-#include "base/span.h"
+#include "base/registry.h"
 
 namespace lamella {
 
@@ -24,16 +23,11 @@ struct RmsnormParameters {
 using RmsnormFn = void (*)(std::size_t rows, std::size_t cols, const float* x,
                            RmsnormParameters parameters, float* y);
 
-struct RmsnormKernel {
-  const char* name;  // what tests and benchmarks print
-  IsaSet needs;      // what the host must offer
+struct RmsnormKernel : Kernel {
   RmsnormFn run;
 };
 
-// Every kernel of this build, best first. The last needs nothing.
 Span<RmsnormKernel> rmsnorm_kernels();
-
-// The best kernel that `host` can run.
 const RmsnormKernel& rmsnorm_select(IsaSet host);
 
 #define LAMELLA_KERNEL(name, needs)                                                           \

@@ -4,7 +4,7 @@ namespace lamella {
 namespace {
 
 constexpr RopeKernel kKernels[] = {
-#define LAMELLA_KERNEL(name, needs) {#name, needs, &name},
+#define LAMELLA_KERNEL(name, needs) {{#name, needs}, &name},
 #include "kernels/rope/kernels.inc"
 #undef LAMELLA_KERNEL
 };
@@ -13,10 +13,6 @@ constexpr RopeKernel kKernels[] = {
 
 Span<RopeKernel> rope_kernels() { return kKernels; }
 
-const RopeKernel& rope_select(IsaSet host) {
-  const RopeKernel* kernel = kKernels;
-  while (!runs_on(kernel->needs, host)) ++kernel;
-  return *kernel;
-}
+const RopeKernel& rope_select(IsaSet host) { return select_kernel(kKernels, host); }
 
 }  // namespace lamella

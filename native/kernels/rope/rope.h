@@ -7,8 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "base/isa.h"
-#include "base/span.h"
+#include "base/registry.h"
 
 namespace lamella {
 
@@ -30,16 +29,11 @@ struct RopeTables {
 //   y[i] = fma(-x[half + i], s, x[i] * c), y[half + i] = fma(x[i], s, x[half + i] * c).
 using RopeFn = void (*)(RopeShape shape, const float* x, RopeTables tables, float* y);
 
-struct RopeKernel {
-  const char* name;  // what tests and benchmarks print
-  IsaSet needs;      // what the host must offer
+struct RopeKernel : Kernel {
   RopeFn run;
 };
 
-// Every kernel of this build, best first. The last needs nothing.
 Span<RopeKernel> rope_kernels();
-
-// The best kernel that `host` can run.
 const RopeKernel& rope_select(IsaSet host);
 
 #define LAMELLA_KERNEL(name, needs) \

@@ -4,7 +4,7 @@ namespace lamella {
 namespace {
 
 constexpr SampleKernel kKernels[] = {
-#define LAMELLA_KERNEL(name, needs) {#name, needs, &name},
+#define LAMELLA_KERNEL(name, needs) {{#name, needs}, &name},
 #include "kernels/sample/kernels.inc"
 #undef LAMELLA_KERNEL
 };
@@ -13,10 +13,6 @@ constexpr SampleKernel kKernels[] = {
 
 Span<SampleKernel> sample_kernels() { return kKernels; }
 
-const SampleKernel& sample_select(IsaSet host) {
-  const SampleKernel* kernel = kKernels;
-  while (!runs_on(kernel->needs, host)) ++kernel;
-  return *kernel;
-}
+const SampleKernel& sample_select(IsaSet host) { return select_kernel(kKernels, host); }
 
 }  // namespace lamella

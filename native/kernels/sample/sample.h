@@ -22,8 +22,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "base/isa.h"
-#include "base/span.h"
+#include "base/registry.h"
 
 namespace lamella {
 
@@ -58,16 +57,11 @@ struct SampleCalls {
   SampleFn sample;
 };
 
-struct SampleKernel {
-  const char* name;  // what tests and benchmarks print
-  IsaSet needs;      // what the host must offer
+struct SampleKernel : Kernel {
   const SampleCalls* calls;
 };
 
-// Every kernel of this build, best first. The last needs nothing.
 Span<SampleKernel> sample_kernels();
-
-// The best kernel that `host` can run.
 const SampleKernel& sample_select(IsaSet host);
 
 #define LAMELLA_KERNEL(name, needs) extern const SampleCalls name;

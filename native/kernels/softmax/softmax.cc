@@ -4,7 +4,7 @@ namespace lamella {
 namespace {
 
 constexpr SoftmaxKernel kKernels[] = {
-#define LAMELLA_KERNEL(name, needs) {#name, needs, &name},
+#define LAMELLA_KERNEL(name, needs) {{#name, needs}, &name},
 #include "kernels/softmax/kernels.inc"
 #undef LAMELLA_KERNEL
 };
@@ -13,10 +13,6 @@ constexpr SoftmaxKernel kKernels[] = {
 
 Span<SoftmaxKernel> softmax_kernels() { return kKernels; }
 
-const SoftmaxKernel& softmax_select(IsaSet host) {
-  const SoftmaxKernel* kernel = kKernels;
-  while (!runs_on(kernel->needs, host)) ++kernel;
-  return *kernel;
-}
+const SoftmaxKernel& softmax_select(IsaSet host) { return select_kernel(kKernels, host); }
 
 }  // namespace lamella

@@ -6,8 +6,7 @@
 
 #include <cstddef>
 
-#include "base/isa.h"
-#include "base/span.h"
+#include "base/registry.h"
 
 namespace lamella {
 
@@ -17,16 +16,11 @@ namespace lamella {
 // A row that holds NaN or +inf, or only -inf, becomes NaN; elsewhere -inf becomes 0.
 using SoftmaxFn = void (*)(std::size_t rows, std::size_t cols, const float* x, float* y);
 
-struct SoftmaxKernel {
-  const char* name;  // what tests and benchmarks print
-  IsaSet needs;      // what the host must offer
+struct SoftmaxKernel : Kernel {
   SoftmaxFn run;
 };
 
-// Every kernel of this build, best first. The last needs nothing.
 Span<SoftmaxKernel> softmax_kernels();
-
-// The best kernel that `host` can run.
 const SoftmaxKernel& softmax_select(IsaSet host);
 
 #define LAMELLA_KERNEL(name, needs) \

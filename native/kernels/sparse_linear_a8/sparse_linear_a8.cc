@@ -6,7 +6,7 @@ namespace lamella {
 namespace {
 
 constexpr SparseLinearKernel kKernels[] = {
-#define LAMELLA_KERNEL(name, bits, needs) {#name, bits, needs, &name},
+#define LAMELLA_KERNEL(name, bits, needs) {{#name, needs}, bits, &name},
 #include "kernels/sparse_linear_a8/kernels.inc"
 #undef LAMELLA_KERNEL
 };
@@ -31,9 +31,7 @@ std::uint8_t code_at(const std::uint8_t* tile, int bits, std::size_t place) {
 Span<SparseLinearKernel> sparse_linear_a8_kernels() { return kKernels; }
 
 const SparseLinearKernel& sparse_linear_a8_select(int bits, IsaSet host) {
-  const SparseLinearKernel* kernel = kKernels;
-  while (kernel->bits != bits || !runs_on(kernel->needs, host)) ++kernel;
-  return *kernel;
+  return select_kernel(kKernels, &SparseLinearKernel::bits, bits, host);
 }
 
 void pack_sparse_masks(std::size_t rows, std::size_t cols, const std::uint8_t* keep,

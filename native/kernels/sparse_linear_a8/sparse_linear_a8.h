@@ -11,8 +11,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "base/isa.h"
-#include "base/span.h"
+#include "base/registry.h"
 #include "kernels/linear_a8/linear_a8.h"
 
 namespace lamella {
@@ -34,18 +33,13 @@ inline std::size_t kept_bytes(int bits, std::uint64_t mask) {
 //   codes: the kept codes tile by tile, pair by pair and place by place, in a byte each or, of
 //     4 bits, two in a byte, the first in the low bits; then kSparsePadding bytes;
 //   starts (strips, blocks): the byte of `codes` where a tile starts.
-struct SparseLinearKernel {
-  const char* name;  // what tests and benchmarks print
-  int bits;          // the width of the weights that it takes
-  IsaSet needs;      // what the host must offer
+struct SparseLinearKernel : Kernel {
+  int bits;  // the width of the weights that it takes
   LinearFn run;
 };
 
-// Every kernel of this build; those of one width best first, the last of which needs nothing.
 Span<SparseLinearKernel> sparse_linear_a8_kernels();
-
-// The best kernel for weights of `bits`, 4 or 8, that `host` can run.
-const SparseLinearKernel& sparse_linear_a8_select(int bits, IsaSet host);
+const SparseLinearKernel& sparse_linear_a8_select(int bits, IsaSet host);  // bits is 4 or 8
 
 #define LAMELLA_KERNEL(name, bits, needs) void name(const LinearCall& call, Slice strips);
 #include "kernels/sparse_linear_a8/kernels.inc"

@@ -3,14 +3,7 @@
 
 #if LAMELLA_X86
 
-// GCC 12 takes the undefined registers of its own intrinsics for mistakes (its bug 105593).
-#if !defined(__clang__)
-#pragma GCC diagnostic ignored "-Wuninitialized"
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
-#endif
-
-#include <immintrin.h>
-
+#include "base/avx512.h"
 #include "kernels/conv2d_a8/tiles.h"
 #include "kernels/linear_a8/ymm.h"
 

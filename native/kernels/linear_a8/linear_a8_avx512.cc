@@ -3,15 +3,9 @@
 
 #if LAMELLA_X86
 
-// GCC 12 takes the undefined registers of its own intrinsics for mistakes (its bug 105593).
-#if !defined(__clang__)
-#pragma GCC diagnostic ignored "-Wuninitialized"
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
-#endif
-
-#include <immintrin.h>
-
 #include <utility>
+
+#include "base/avx512.h"
 
 LAMELLA_TARGET_BEGIN("avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")
 

@@ -3,20 +3,13 @@
 
 #if LAMELLA_X86
 
-// GCC 12 takes the undefined registers of its own intrinsics for mistakes (its bug 105593).
-#if !defined(__clang__)
-#pragma GCC diagnostic ignored "-Wuninitialized"
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
-#endif
-
-#include <immintrin.h>
-
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <type_traits>
 #include <utility>
 
+#include "base/avx512.h"
 #include "kernels/linear_a8/ymm.h"
 #include "kernels/math/shift.h"
 #include "kernels/math/tree.h"

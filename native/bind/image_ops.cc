@@ -168,15 +168,8 @@ Floats run_pool(const PoolKernel& kernel, Pool pool, const WindowSizes& sizes, c
   return y;
 }
 
-void bind_shapes(py::module_& module) {
+void bind_conv_weight(py::module_& module) {
   using py::arg;
-  py::class_<WindowSizes>(module, "Window")
-      .def(py::init(&make_window), arg("kernel"), arg("stride") = Pair{1, 1},
-           arg("padding") = Sides{0, 0, 0, 0}, arg("dilation") = Pair{1, 1})
-      .def_readonly("kernel", &WindowSizes::kernel)
-      .def_readonly("stride", &WindowSizes::stride)
-      .def_readonly("padding", &WindowSizes::padding)
-      .def_readonly("dilation", &WindowSizes::dilation);
   py::class_<ConvArray>(module, "Conv2dF32Weight")
       .def(py::init(&make_conv_weight), arg("outputs"), arg("values"))
       .def_readonly("outputs", &ConvArray::outputs)
@@ -202,7 +195,7 @@ void bind_run(py::class_<Kernel>& kernel_class,
 
 void bind_image_ops(py::module_& module, IsaSet allowed) {
   using py::arg;
-  bind_shapes(module);
+  bind_conv_weight(module);
   auto conv = bind_kernel(module, "conv2d_f32", "Conv2dF32Kernel", conv2d_f32_kernels(),
                           conv2d_f32_select(allowed));
   bind_run(conv, &run_conv);

@@ -7,7 +7,7 @@
 
 namespace lamella {
 
-// Adds Window, Conv2dF32Weight and pack_conv2d_f32(), and for each operation a class <Op>Kernel,
+// Adds Conv2dF32Weight and pack_conv2d_f32(), and for each operation a class <Op>Kernel,
 // <op>_kernels() with every kernel of this build, and <op>_kernel(), which returns what `allowed`
 // selects.
 void bind_image_ops(pybind11::module_& module, IsaSet allowed);

@@ -19,6 +19,7 @@
 #include "bind/sparse_linear.h"
 #include "bind/static_ops.h"
 #include "bind/threads.h"
+#include "bind/window.h"
 
 namespace lamella {
 namespace {
@@ -62,6 +63,7 @@ PYBIND11_MODULE(_native, module) {
   bind_bandwidth(module);
   bind_kernel_list(module, allowed);
   bind_threads(module);
+  bind_window(module);
   bind_pack(module, allowed);
   bind_linear(module, allowed);
   bind_linear_float(module, allowed);

@@ -19,12 +19,16 @@ namespace py = pybind11;
 // Positions that threads may split: as many as the kernels compute at once.
 constexpr std::size_t kPositionBlock = 8;
 
-// How the kernel of a layer moves.
-struct Moves {
-  Pair stride;
-  Sides padding;
-  Pair dilation;
-};
+// How the kernel of a layer moves: as `window` says, or by 1 and without padding.
+WindowSizes checked_window(const WindowSizes* window, const Pair& kernel) {
+  if (window == nullptr) return {kernel};
+  if (window->kernel == kernel) return *window;
+  const auto text = [](const Pair& sizes) {
+    return std::to_string(sizes[0]) + " x " + std::to_string(sizes[1]);
+  };
+  throw py::value_error("the kernel of the window must be that of the layer, " + text(kernel) +
+                        ", not " + text(window->kernel));
+}
 
 // The shape of the input as (batch, height, width, channels); a row of a matrix is one pixel.
 Extents checked_input(const py::array& x, std::size_t channels) {
@@ -58,13 +62,11 @@ struct Prepared {
 
 template <typename Weight>
 Prepared prepare(const StaticLayer<Weight>& layer, const py::array& x,
-                 const std::optional<py::array>& residual, const Moves& moves) {
+                 const std::optional<py::array>& residual, const WindowSizes* sizes) {
   const Weight& weight = layer.weight();
   const Extents image = checked_input(x, weight.channels());
   Prepared prepared{};
-  prepared.window =
-      window_over(make_window(weight.kernel, moves.stride, moves.padding, moves.dilation), image[0],
-                  image[1], image[2]);
+  prepared.window = window_over(checked_window(sizes, weight.kernel), image[0], image[1], image[2]);
   const Window& window = prepared.window;
   Extents shape{window.images, window.y.out, window.x.out, weight.rows};
   if (x.ndim() == 2) {
@@ -83,15 +85,15 @@ Prepared prepare(const StaticLayer<Weight>& layer, const py::array& x,
 }
 
 py::array run_conv2d(const Conv2dKernel& kernel, const StaticLayer<Conv2dArrays>& layer,
-                     const py::array& x, const std::optional<py::array>& residual, Pair stride,
-                     const Sides& padding, Pair dilation, ThreadPool* pool) {
+                     const py::array& x, const std::optional<py::array>& residual,
+                     const WindowSizes* window, ThreadPool* pool) {
   check_runs(kernel);
   const Conv2dArrays& arrays = layer.weight();
   if (arrays.size.bits != kernel.bits) {
     throw py::value_error(std::string(kernel.name) + " cannot run a weight of " +
                           std::to_string(arrays.size.bits) + " bits");
   }
-  const Prepared prepared = prepare(layer, x, residual, {stride, padding, dilation});
+  const Prepared prepared = prepare(layer, x, residual, window);
   const Conv2dWeight weight{arrays.size, static_cast<const std::uint8_t*>(arrays.codes.data())};
   const Conv2dCall call{weight, prepared.window, layer.epilogue().view(), prepared.input,
                         prepared.output};
@@ -114,11 +116,11 @@ py::array run_conv2d(const Conv2dKernel& kernel, const StaticLayer<Conv2dArrays>
 }
 
 py::array run_depthwise(const DepthwiseKernel& kernel, const StaticLayer<DepthwiseArrays>& layer,
-                        const py::array& x, const std::optional<py::array>& residual, Pair stride,
-                        const Sides& padding, Pair dilation, ThreadPool* pool) {
+                        const py::array& x, const std::optional<py::array>& residual,
+                        const WindowSizes* window, ThreadPool* pool) {
   check_runs(kernel);
   const DepthwiseArrays& arrays = layer.weight();
-  const Prepared prepared = prepare(layer, x, residual, {stride, padding, dilation});
+  const Prepared prepared = prepare(layer, x, residual, window);
   const DepthwiseWeight weight{arrays.size, static_cast<const std::int8_t*>(arrays.codes.data())};
   const DepthwiseCall call{weight, prepared.window, layer.epilogue().view(), prepared.input,
                            prepared.output};
@@ -134,9 +136,6 @@ const Conv2dKernel* select(int bits, IsaSet allowed) {
   throw py::value_error("bits must be 4, 6 or 8, not " + std::to_string(bits));
 }
 
-constexpr Pair kOnes{1, 1};
-constexpr Sides kNoPadding{};
-
 }  // namespace
 
 void bind_static_ops(py::module_& module, IsaSet allowed) {
@@ -145,16 +144,14 @@ void bind_static_ops(py::module_& module, IsaSet allowed) {
   bind_kernels(module, "conv2d_a8", "Conv2dKernel", conv2d_a8_kernels())
       .def_property_readonly("bits", [](const Conv2dKernel& kernel) { return kernel.bits; })
       .def("run", &run_conv2d, arg("layer"), arg("x"), arg("residual") = py::none(), py::kw_only(),
-           arg("stride") = kOnes, arg("padding") = kNoPadding, arg("dilation") = kOnes,
-           arg("pool") = py::none());
+           arg("window") = py::none(), arg("pool") = py::none());
   module.def(
       "conv2d_a8_kernel", [allowed](int bits) { return select(bits, allowed); }, arg("bits"),
       py::return_value_policy::reference);
   bind_kernel(module, "depthwise_a8", "DepthwiseKernel", depthwise_a8_kernels(),
               depthwise_a8_select(allowed))
       .def("run", &run_depthwise, arg("layer"), arg("x"), arg("residual") = py::none(),
-           py::kw_only(), arg("stride") = kOnes, arg("padding") = kNoPadding,
-           arg("dilation") = kOnes, arg("pool") = py::none());
+           py::kw_only(), arg("window") = py::none(), arg("pool") = py::none());
 }
 
 }  // namespace lamella

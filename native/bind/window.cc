@@ -1,6 +1,6 @@
 #include "bind/window.h"
 
-#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
 
 #include <string>
 
@@ -36,8 +36,7 @@ WindowAxis axis_of(const WindowSizes& sizes, std::size_t axis, std::size_t in) {
   return {in, (padded - span) / stride + 1, kernel, stride, dilation, before};
 }
 
-}  // namespace
-
+// Raises ValueError for numbers that no window has.
 WindowSizes make_window(const Pair& kernel, const Pair& stride, const Sides& padding,
                         const Pair& dilation) {
   check_numbers(kernel, "kernel", 1);
@@ -47,9 +46,22 @@ WindowSizes make_window(const Pair& kernel, const Pair& stride, const Sides& pad
   return {kernel, stride, padding, dilation};
 }
 
+}  // namespace
+
 Window window_over(const WindowSizes& sizes, std::size_t images, std::size_t height,
                    std::size_t width) {
   return {images, axis_of(sizes, 0, height), axis_of(sizes, 1, width)};
+}
+
+void bind_window(py::module_& module) {
+  using py::arg;
+  py::class_<WindowSizes>(module, "Window")
+      .def(py::init(&make_window), arg("kernel"), arg("stride") = Pair{1, 1},
+           arg("padding") = Sides{0, 0, 0, 0}, arg("dilation") = Pair{1, 1})
+      .def_readonly("kernel", &WindowSizes::kernel)
+      .def_readonly("stride", &WindowSizes::stride)
+      .def_readonly("padding", &WindowSizes::padding)
+      .def_readonly("dilation", &WindowSizes::dilation);
 }
 
 }  // namespace lamella

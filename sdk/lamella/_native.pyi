@@ -452,16 +452,15 @@ class Conv2dKernel:
         x: _Bytes,
         residual: _Bytes | None = None,
         *,
-        stride: tuple[int, int] = (1, 1),
-        padding: tuple[int, int, int, int] = (0, 0, 0, 0),
-        dilation: tuple[int, int] = (1, 1),
+        window: Window | None = None,
         pool: ThreadPool | None = None,
     ) -> _Bytes | _Real:
         """Returns (batch, height, width, rows) for x (batch, height, width, groups * cols).
 
-        A linear layer has a kernel of (1, 1): (tokens, rows) for x (tokens, cols). `padding` is
-        above, left, below, right. Raises ValueError for a weight of another width, a wrong dtype
-        or shape, or where the kernel does not run on this processor.
+        A linear layer has a kernel of (1, 1): (tokens, rows) for x (tokens, cols). The kernel of
+        `window` is that of the weight; without a window it moves by 1 and there is no padding.
+        Raises ValueError for a weight of another width, a wrong dtype or shape, or where the
+        kernel does not run on this processor.
         """
 
 @final
@@ -478,9 +477,7 @@ class DepthwiseKernel:
         x: _Bytes,
         residual: _Bytes | None = None,
         *,
-        stride: tuple[int, int] = (1, 1),
-        padding: tuple[int, int, int, int] = (0, 0, 0, 0),
-        dilation: tuple[int, int] = (1, 1),
+        window: Window | None = None,
         pool: ThreadPool | None = None,
     ) -> _Bytes | _Real:
         """Returns (batch, height, width, rows) for x (batch, height, width, rows)."""

@@ -27,10 +27,6 @@ class Window:
     padding: tuple[int, int, int, int] = (0, 0, 0, 0)
     dilation: tuple[int, int] = (1, 1)
 
-    def arguments(self) -> dict[str, Any]:
-        """Returns what a kernel's run() takes."""
-        return {"stride": self.stride, "padding": self.padding, "dilation": self.dilation}
-
 
 @dataclass(frozen=True, slots=True)
 class Layer:

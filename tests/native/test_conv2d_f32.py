@@ -110,8 +110,12 @@ def test_windows_and_weights_that_do_not_fit_are_refused() -> None:
     weight = reference_float.draw(9, 9, 3, 3, 2)
     with pytest.raises(ValueError, match="kernel must be 1 to 65535, not 0"):
         _native.Window((0, 1))
+    with pytest.raises(ValueError, match="stride must be 1 to 65535, not 0"):
+        _native.Window((1, 1), stride=(1, 0))
     with pytest.raises(ValueError, match="padding must be 0 to 65535, not -1"):
         _native.Window((1, 1), padding=(0, 0, -1, 0))
+    with pytest.raises(ValueError, match="padding must be 0 to 65535, not 65536"):
+        _native.Window((1, 1), padding=(0, 0, 0, 2**16))
     with pytest.raises(ValueError, match="9 outputs do not split into 2 groups"):
         _native.pack_conv2d_f32(weight, 2)
     with pytest.raises(ValueError, match="weight must be float32, not float64"):

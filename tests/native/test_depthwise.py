@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from native.reference_static import Bytes, Layer, Window, draw, draw_codes
 from native.rows import each_kernel
+from native.windows import window_of
 
 from lamella import _native
 from native import reference_static as reference
@@ -33,7 +34,7 @@ def check(
     window: Window,
     residual: Bytes | None = None,
 ) -> None:
-    y = kernel.run(pack(layer), x, residual, **window.arguments())
+    y = kernel.run(pack(layer), x, residual, window=window_of(layer, window))
     expected = reference.conv2d(layer, x, window, residual)
     assert y.dtype == expected.dtype
     np.testing.assert_array_equal(y.view(np.uint8), expected.view(np.uint8), strict=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from native.reference_layers import Axis
+from native.reference_static import Layer, Window
 
 from lamella import _native
 
@@ -25,3 +26,9 @@ def window(down: Axis, across: Axis) -> _native.Window:
         (down.before, across.before, down.after, across.after),
         (down.dilation, across.dilation),
     )
+
+
+def window_of(layer: Layer, moves: Window) -> _native.Window:
+    """Returns the same for the kernel of a layer on codes."""
+    _, height, width, _ = layer.codes.shape
+    return _native.Window((height, width), moves.stride, moves.padding, moves.dilation)

@@ -1,6 +1,6 @@
 """Types of the compiled module; `native/KERNELS.md` describes the packed layout."""
 
-from typing import Any, TypedDict, final
+from typing import Any, TypedDict, final, type_check_only
 
 import numpy as np
 import numpy.typing as npt
@@ -30,19 +30,29 @@ class _KernelRow(TypedDict):
     lacks: list[str]
     allowed: bool
 
-@final
-class PackKernel:
-    """One row of `native/kernels/pack/kernels.inc`.
+@type_check_only
+class _Kernel:
+    """One row of `native/kernels/<operation>/kernels.inc`.
 
-    Every method raises ValueError for a wrong dtype, shape, width or code, or where the kernel
-    does not run on this processor. Arrays are C-contiguous uint8. `bits` is 1, the width of a
-    mask, or a width of `formats()`. With row_bytes(cols, bits) = ceil(cols * bits / 8):
+    <operation>_kernels() returns every kernel of this build, best first; the last runs everywhere.
+    Where they take weights of several widths or kinds, that holds for those of each.
+    <operation>_kernel() returns the best one that `isa()` allows. Arrays are C-contiguous. Methods
+    raise ValueError for a wrong dtype, shape or number, for a weight of another width or kind, and
+    where the kernel does not run on this processor.
     """
 
     @property
     def name(self) -> str: ...
     @property
     def runs_here(self) -> bool: ...
+
+@final
+class PackKernel(_Kernel):
+    """`bits` is 1, the width of a mask, or a width of `formats()`.
+
+    With row_bytes(cols, bits) = ceil(cols * bits / 8):
+    """
+
     def pack(self, codes: _Bytes, bits: int) -> _Bytes:
         """Packs (rows, cols) codes below 2^bits into (rows, row_bytes(cols, bits)) bytes."""
 
@@ -106,13 +116,7 @@ class LinearWeight:
     def zero(self) -> _Bytes | None: ...
 
 @final
-class LinearInputKernel:
-    """One row of `native/kernels/linear_input/kernels.inc`."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def runs_here(self) -> bool: ...
+class LinearInputKernel(_Kernel):
     def run(
         self, x: _Real
     ) -> tuple[npt.NDArray[np.int8], _Real, npt.NDArray[np.int32], npt.NDArray[np.int32]]:
@@ -123,15 +127,11 @@ class LinearInputKernel:
         """
 
 @final
-class LinearKernel:
-    """One row of `native/kernels/linear_a8/kernels.inc`, for weights of `bits`."""
+class LinearKernel(_Kernel):
+    """A kernel for weights of `bits`."""
 
     @property
-    def name(self) -> str: ...
-    @property
     def bits(self) -> int: ...
-    @property
-    def runs_here(self) -> bool: ...
     def run(
         self,
         weight: LinearWeight,
@@ -139,24 +139,12 @@ class LinearKernel:
         bias: _Real | None = None,
         pool: ThreadPool | None = None,
     ) -> _Real:
-        """Returns (tokens, rows) for x (tokens, cols) and bias (rows).
-
-        Raises ValueError for a weight of another width, a wrong dtype or shape, or where the
-        kernel does not run on this processor.
-        """
+        """Returns (tokens, rows) for x (tokens, cols) and bias (rows)."""
 
 @final
-class ElementwiseKernel:
-    """One row of `native/kernels/elementwise/kernels.inc`; its methods are `operations.inc`.
+class ElementwiseKernel(_Kernel):
+    """Its methods are `operations.inc`; arrays are of any shape, which the result has too."""
 
-    Arrays are C-contiguous float32 of any shape, which the result has too. Raises ValueError for a
-    wrong dtype or shape, or where the kernel does not run on this processor.
-    """
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def runs_here(self) -> bool: ...
     def exp(self, x: _Real) -> _Real: ...
     def sigmoid(self, x: _Real) -> _Real: ...
     def tanh(self, x: _Real) -> _Real: ...
@@ -172,46 +160,22 @@ class ElementwiseKernel:
         """Returns silu(a) * b."""
 
 @final
-class SoftmaxKernel:
-    """One row of `native/kernels/softmax/kernels.inc`."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def runs_here(self) -> bool: ...
+class SoftmaxKernel(_Kernel):
     def run(self, x: _Real) -> _Real:
         """Returns the softmax over the last axis of (..., cols)."""
 
 @final
-class RmsnormKernel:
-    """One row of `native/kernels/rmsnorm/kernels.inc`."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def runs_here(self) -> bool: ...
+class RmsnormKernel(_Kernel):
     def run(self, x: _Real, weight: _Real, eps: float) -> _Real:
         """Normalizes the last axis of (..., cols); weight is (cols), eps 0 or more."""
 
 @final
-class LayernormKernel:
-    """One row of `native/kernels/layernorm/kernels.inc`."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def runs_here(self) -> bool: ...
+class LayernormKernel(_Kernel):
     def run(self, x: _Real, weight: _Real, bias: _Real, eps: float) -> _Real:
         """Normalizes the last axis of (..., cols); weight and bias are (cols), eps 0 or more."""
 
 @final
-class RopeKernel:
-    """One row of `native/kernels/rope/kernels.inc`."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def runs_here(self) -> bool: ...
+class RopeKernel(_Kernel):
     def run(self, x: _Real, cosine: _Real, sine: _Real, position: npt.NDArray[np.int32]) -> _Real:
         """Turns (tokens, heads, 2 * half) by the (length, half) tables at position (tokens)."""
 
@@ -240,13 +204,7 @@ class AttentionMask:
     """Which keys a token sees: what `causal_mask` and `padding_mask` return."""
 
 @final
-class AttentionKernel:
-    """One row of `native/kernels/attention/kernels.inc`."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def runs_here(self) -> bool: ...
+class AttentionKernel(_Kernel):
     def run(
         self,
         query: _Real,
@@ -258,18 +216,11 @@ class AttentionKernel:
     ) -> _Real:
         """Returns softmax(query keys^T * scale) values, (tokens, heads, head_dim) as `query`.
 
-        The kv_heads of the caches divide heads. A token that sees no key gets zeros. Raises
-        ValueError for a wrong dtype or shape, or where the kernel does not run on this processor.
+        The kv_heads of the caches divide heads. A token that sees no key gets zeros.
         """
 
 @final
-class KvStoreKernel:
-    """One row of `native/kernels/kv_store/kernels.inc`."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def runs_here(self) -> bool: ...
+class KvStoreKernel(_Kernel):
     def run(
         self,
         x: _Real,
@@ -279,28 +230,18 @@ class KvStoreKernel:
     ) -> None:
         """Writes (tokens, kv_heads, head_dim) to the positions `place` (tokens) of a cache.
 
-        Raises ValueError for a place outside the cache or one that comes twice, for a cache of
-        read-only arrays, and for a wrong dtype or shape.
+        Refuses a place outside the cache or one that comes twice, and read-only arrays.
         """
 
 @final
-class EmbedKernel:
-    """One row of `native/kernels/embed/kernels.inc`."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def runs_here(self) -> bool: ...
+class EmbedKernel(_Kernel):
     def run(
         self,
         table: LinearWeight | _Scale,
         id: npt.NDArray[np.int32],
         pool: ThreadPool | None = None,
     ) -> _Real:
-        """Returns the rows `id` (tokens) of a (rows, cols) table.
-
-        Raises ValueError for an id outside the table and for a wrong dtype or shape.
-        """
+        """Returns the rows `id` (tokens) of a (rows, cols) table; refuses an id outside it."""
 
 @final
 class Sampling:
@@ -321,16 +262,9 @@ class Sampling:
     ) -> None: ...
 
 @final
-class SampleKernel:
-    """One row of `native/kernels/sample/kernels.inc`.
+class SampleKernel(_Kernel):
+    """Its methods refuse logits with NaN or plus infinity, and those with no finite value."""
 
-    Its methods raise ValueError if the logits hold NaN or plus infinity, or no finite value at all.
-    """
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def runs_here(self) -> bool: ...
     def argmax(self, logits: _Real) -> int:
         """Returns the lowest id of the greatest of (vocabulary,) logits."""
 
@@ -437,15 +371,11 @@ class DepthwiseLayer:
     def weight(self) -> DepthwiseWeight: ...
 
 @final
-class Conv2dKernel:
-    """One row of `native/kernels/conv2d_a8/kernels.inc`, for weights of `bits`."""
+class Conv2dKernel(_Kernel):
+    """A kernel for weights of `bits`, which is 4, 6 or 8."""
 
     @property
-    def name(self) -> str: ...
-    @property
     def bits(self) -> int: ...
-    @property
-    def runs_here(self) -> bool: ...
     def run(
         self,
         layer: Conv2dLayer,
@@ -459,18 +389,10 @@ class Conv2dKernel:
 
         A linear layer has a kernel of (1, 1): (tokens, rows) for x (tokens, cols). The kernel of
         `window` is that of the weight; without a window it moves by 1 and there is no padding.
-        Raises ValueError for a weight of another width, a wrong dtype or shape, or where the
-        kernel does not run on this processor.
         """
 
 @final
-class DepthwiseKernel:
-    """One row of `native/kernels/depthwise_a8/kernels.inc`."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def runs_here(self) -> bool: ...
+class DepthwiseKernel(_Kernel):
     def run(
         self,
         layer: DepthwiseLayer,
@@ -522,15 +444,11 @@ class SparseWeight:
     def zero(self) -> _Bytes | None: ...
 
 @final
-class SparseLinearKernel:
-    """One row of `native/kernels/sparse_linear_a8/kernels.inc`, for weights of `bits`."""
+class SparseLinearKernel(_Kernel):
+    """A kernel for weights of `bits`, which is 4 or 8."""
 
     @property
-    def name(self) -> str: ...
-    @property
     def bits(self) -> int: ...
-    @property
-    def runs_here(self) -> bool: ...
     def run(
         self,
         weight: SparseWeight,
@@ -556,17 +474,13 @@ class FloatWeight:
     def values(self) -> _Scale: ...
 
 @final
-class LinearFloatKernel:
-    """One row of `native/kernels/linear_float/kernels.inc`, for weights of `kind`."""
+class LinearFloatKernel(_Kernel):
+    """A kernel for weights of `kind`."""
 
-    @property
-    def name(self) -> str: ...
     @property
     def kind(self) -> str:
         """Returns "f32", "f16", "w4" or "w8"; the last two take a LinearWeight."""
 
-    @property
-    def runs_here(self) -> bool: ...
     def run(
         self,
         weight: FloatWeight | LinearWeight,
@@ -577,8 +491,7 @@ class LinearFloatKernel:
     ) -> _Real:
         """Returns (tokens, rows) for x (tokens, cols) and bias (rows).
 
-        `activation` is none, relu, gelu or silu. Raises ValueError for a weight of another kind,
-        a wrong dtype or shape, or where the kernel does not run on this processor.
+        `activation` is none, relu, gelu or silu.
         """
 
 @final
@@ -619,13 +532,7 @@ class Conv2dF32Weight:
     def values(self) -> _Real: ...
 
 @final
-class Conv2dF32Kernel:
-    """One row of `native/kernels/conv2d_f32/kernels.inc`."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def runs_here(self) -> bool: ...
+class Conv2dF32Kernel(_Kernel):
     def run(
         self,
         weight: Conv2dF32Weight,
@@ -642,13 +549,7 @@ class Conv2dF32Kernel:
         """
 
 @final
-class DepthwiseF32Kernel:
-    """One row of `native/kernels/depthwise_f32/kernels.inc`."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def runs_here(self) -> bool: ...
+class DepthwiseF32Kernel(_Kernel):
     def run(
         self,
         weight: _Real,
@@ -662,13 +563,9 @@ class DepthwiseF32Kernel:
         """Convolves each channel with its own window: weight (ky, kx, channels)."""
 
 @final
-class PoolKernel:
-    """One row of `native/kernels/pool2d/kernels.inc`; x is (images, height, width, channels)."""
+class PoolKernel(_Kernel):
+    """Its methods take x (images, height, width, channels)."""
 
-    @property
-    def name(self) -> str: ...
-    @property
-    def runs_here(self) -> bool: ...
     def average(
         self,
         window: Window,
@@ -691,12 +588,8 @@ def isa_of_this_processor() -> list[str]:
 def kernels() -> list[_KernelRow]:
     """Returns every kernel of this build, operation by operation."""
 
-def pack_kernels() -> list[PackKernel]:
-    """Returns every kernel of this build, best first; the last runs everywhere."""
-
-def pack_kernel() -> PackKernel:
-    """Returns the best kernel that `isa()` allows."""
-
+def pack_kernels() -> list[PackKernel]: ...
+def pack_kernel() -> PackKernel: ...
 def usable_processors() -> int:
     """Returns how many processors this process may run on."""
 
@@ -714,48 +607,20 @@ def pack_linear(
     `group` is 16, 32, 64 or 128 with float16 scales, or 0 with one float32 scale per row.
     """
 
-def linear_input_kernels() -> list[LinearInputKernel]:
-    """Returns every kernel of this build, best first; the last runs everywhere."""
-
-def linear_input_kernel() -> LinearInputKernel:
-    """Returns the best kernel that `isa()` allows."""
-
-def linear_a8_kernels() -> list[LinearKernel]:
-    """Returns every kernel of this build; those of one width best first."""
-
-def linear_a8_kernel(bits: int) -> LinearKernel:
-    """Returns the best kernel for weights of `bits` that `isa()` allows."""
-
-def elementwise_kernels() -> list[ElementwiseKernel]:
-    """Returns every kernel of this build, best first; the last runs everywhere."""
-
-def elementwise_kernel() -> ElementwiseKernel:
-    """Returns the best kernel that `isa()` allows."""
-
-def softmax_kernels() -> list[SoftmaxKernel]:
-    """Returns every kernel of this build, best first; the last runs everywhere."""
-
-def softmax_kernel() -> SoftmaxKernel:
-    """Returns the best kernel that `isa()` allows."""
-
-def rmsnorm_kernels() -> list[RmsnormKernel]:
-    """Returns every kernel of this build, best first; the last runs everywhere."""
-
-def rmsnorm_kernel() -> RmsnormKernel:
-    """Returns the best kernel that `isa()` allows."""
-
-def layernorm_kernels() -> list[LayernormKernel]:
-    """Returns every kernel of this build, best first; the last runs everywhere."""
-
-def layernorm_kernel() -> LayernormKernel:
-    """Returns the best kernel that `isa()` allows."""
-
-def rope_kernels() -> list[RopeKernel]:
-    """Returns every kernel of this build, best first; the last runs everywhere."""
-
-def rope_kernel() -> RopeKernel:
-    """Returns the best kernel that `isa()` allows."""
-
+def linear_input_kernels() -> list[LinearInputKernel]: ...
+def linear_input_kernel() -> LinearInputKernel: ...
+def linear_a8_kernels() -> list[LinearKernel]: ...
+def linear_a8_kernel(bits: int) -> LinearKernel: ...
+def elementwise_kernels() -> list[ElementwiseKernel]: ...
+def elementwise_kernel() -> ElementwiseKernel: ...
+def softmax_kernels() -> list[SoftmaxKernel]: ...
+def softmax_kernel() -> SoftmaxKernel: ...
+def rmsnorm_kernels() -> list[RmsnormKernel]: ...
+def rmsnorm_kernel() -> RmsnormKernel: ...
+def layernorm_kernels() -> list[LayernormKernel]: ...
+def layernorm_kernel() -> LayernormKernel: ...
+def rope_kernels() -> list[RopeKernel]: ...
+def rope_kernel() -> RopeKernel: ...
 def causal_mask(
     query_position: npt.NDArray[np.int32], key_position: npt.NDArray[np.int32], window: int = 0
 ) -> AttentionMask:
@@ -768,83 +633,40 @@ def causal_mask(
 def padding_mask(kept: npt.NDArray[np.bool_] | None = None) -> AttentionMask:
     """Lets every query see the keys that `kept` (positions) says, or all."""
 
-def attention_kernels() -> list[AttentionKernel]:
-    """Returns every kernel of this build, best first; the last runs everywhere."""
-
-def attention_kernel() -> AttentionKernel:
-    """Returns the best kernel that `isa()` allows."""
-
-def kv_store_kernels() -> list[KvStoreKernel]:
-    """Returns every kernel of this build, best first; the last runs everywhere."""
-
-def kv_store_kernel() -> KvStoreKernel:
-    """Returns the best kernel that `isa()` allows."""
-
-def embed_kernels() -> list[EmbedKernel]:
-    """Returns every kernel of this build, best first; the last runs everywhere."""
-
-def embed_kernel() -> EmbedKernel:
-    """Returns the best kernel that `isa()` allows."""
-
-def sample_kernels() -> list[SampleKernel]:
-    """Returns every kernel of this build, best first; the last runs everywhere."""
-
-def sample_kernel() -> SampleKernel:
-    """Returns the best kernel that `isa()` allows."""
-
+def attention_kernels() -> list[AttentionKernel]: ...
+def attention_kernel() -> AttentionKernel: ...
+def kv_store_kernels() -> list[KvStoreKernel]: ...
+def kv_store_kernel() -> KvStoreKernel: ...
+def embed_kernels() -> list[EmbedKernel]: ...
+def embed_kernel() -> EmbedKernel: ...
+def sample_kernels() -> list[SampleKernel]: ...
+def sample_kernel() -> SampleKernel: ...
 def pack_conv2d(codes: _Bytes, bits: int, groups: int = 1) -> Conv2dWeight:
     """Packs (rows, height, width, cols) codes, weight + 2^(bits-1), for 4, 6 or 8 bits."""
 
 def pack_depthwise(codes: _Bytes) -> DepthwiseWeight:
     """Packs (rows, height, width) codes, weight + 128."""
 
-def conv2d_a8_kernels() -> list[Conv2dKernel]:
-    """Returns every kernel of this build; those of one width best first."""
-
-def conv2d_a8_kernel(bits: int) -> Conv2dKernel:
-    """Returns the best kernel for weights of 4, 6 or 8 bits that `isa()` allows."""
-
-def depthwise_a8_kernels() -> list[DepthwiseKernel]:
-    """Returns every kernel of this build, best first; the last runs everywhere."""
-
-def depthwise_a8_kernel() -> DepthwiseKernel:
-    """Returns the best kernel that `isa()` allows."""
-
+def conv2d_a8_kernels() -> list[Conv2dKernel]: ...
+def conv2d_a8_kernel(bits: int) -> Conv2dKernel: ...
+def depthwise_a8_kernels() -> list[DepthwiseKernel]: ...
+def depthwise_a8_kernel() -> DepthwiseKernel: ...
 def pack_sparse(weight: LinearWeight, keep: npt.NDArray[np.bool_]) -> SparseWeight:
     """Keeps the codes where `keep` (rows, cols) is true; the others become zero points."""
 
-def sparse_linear_a8_kernels() -> list[SparseLinearKernel]:
-    """Returns every kernel of this build; those of one width best first."""
-
-def sparse_linear_a8_kernel(bits: int) -> SparseLinearKernel:
-    """Returns the best kernel for weights of `bits` that `isa()` allows."""
-
+def sparse_linear_a8_kernels() -> list[SparseLinearKernel]: ...
+def sparse_linear_a8_kernel(bits: int) -> SparseLinearKernel: ...
 def pack_float(weight: _Scale) -> FloatWeight:
     """Packs (rows, cols) float32 or float16 numbers."""
 
-def linear_float_kernels() -> list[LinearFloatKernel]:
-    """Returns every kernel of this build; those of one kind best first."""
-
-def linear_float_kernel(kind: str) -> LinearFloatKernel:
-    """Returns the best kernel for weights of `kind` that `isa()` allows."""
-
+def linear_float_kernels() -> list[LinearFloatKernel]: ...
+def linear_float_kernel(kind: str) -> LinearFloatKernel: ...
 def pack_conv2d_f32(weight: _Real, groups: int = 1) -> Conv2dF32Weight:
     """Packs a (outputs, ky, kx, channels / groups) weight."""
 
-def conv2d_f32_kernels() -> list[Conv2dF32Kernel]:
-    """Returns every kernel of this build, best first; the last runs everywhere."""
-
-def conv2d_f32_kernel() -> Conv2dF32Kernel:
-    """Returns the best kernel that `isa()` allows."""
-
-def depthwise_f32_kernels() -> list[DepthwiseF32Kernel]:
-    """Returns every kernel of this build, best first; the last runs everywhere."""
-
-def depthwise_f32_kernel() -> DepthwiseF32Kernel:
-    """Returns the best kernel that `isa()` allows."""
-
-def pool2d_kernels() -> list[PoolKernel]:
-    """Returns every kernel of this build, best first; the last runs everywhere."""
-
-def pool2d_kernel() -> PoolKernel:
-    """Returns the best kernel that `isa()` allows."""
+def conv2d_f32_kernels() -> list[Conv2dF32Kernel]: ...
+def conv2d_f32_kernel() -> Conv2dF32Kernel: ...
+def depthwise_f32_kernels() -> list[DepthwiseF32Kernel]: ...
+def depthwise_f32_kernel() -> DepthwiseF32Kernel: ...
+def pool2d_kernels() -> list[PoolKernel]: ...
+def pool2d_kernel() -> PoolKernel: ...

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import onnx_ir
 from onnx_ir.passes import common
 from onnxscript import optimizer, rewriter
@@ -39,9 +41,11 @@ _ROUNDS = 2
 def simplify(model: onnx_ir.Model) -> None:
     """Simplifies a model in place; labelled nodes, their weights and the interface stay."""
     common.InlinePass()(model)
+    # A rule keeps the last graph that it saw, and with it the weights of a model.
+    own = copy.deepcopy(_RULES)
     for _ in range(_ROUNDS):
         optimizer.fold_constants_ir(model, should_fold=_may_fold)
-        rewriter.RewritePass(_RULES)(model)
+        rewriter.RewritePass(own)(model)
         common.RemoveUnusedNodesPass()(model)
     onnx_ir.passes.Sequential(
         common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0),

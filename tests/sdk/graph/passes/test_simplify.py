@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import gc
+import weakref
+
 import numpy as np
 import onnx_ir
 
@@ -74,6 +77,15 @@ def test_a_labelled_node_is_not_folded_though_its_inputs_are_constant() -> None:
     simplify(model)
     (row,) = [node for node in model.graph if node.metadata_props.get(LAYER)]
     assert (row.op_type, row.inputs[0].name) == ("Gather", "table")
+
+
+def test_a_simplified_graph_can_be_freed() -> None:
+    model = chain()
+    simplify(model)
+    graph = weakref.ref(model.graph)
+    del model
+    gc.collect()
+    assert graph() is None
 
 
 def test_stripping_leaves_layer_ids_and_no_other_words() -> None:

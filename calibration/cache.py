@@ -26,8 +26,11 @@ def load(folder: Path, entry: str) -> Statistics | None:
         return None
 
 
-def store(folder: Path, entry: str, stats: Statistics) -> None:
+def store(folder: Path, entry: str, stats: Statistics) -> Statistics:
     """Writes an entry, in place of what stood there.
+
+    Returns:
+        The same statistics, which stay in the file and not in memory.
 
     Raises:
         StorageError: the folder cannot be made or the file not be written.
@@ -37,6 +40,7 @@ def store(folder: Path, entry: str, stats: Statistics) -> None:
     except OSError as error:
         raise StorageError(f"cannot make the cache folder {folder}: {error}") from error
     stats.save(_path(folder, entry))
+    return Statistics.load(_path(folder, entry))
 
 
 def _path(folder: Path, entry: str) -> Path:

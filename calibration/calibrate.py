@@ -57,9 +57,7 @@ def calibrate(
     found = entries.load(Path(cache), entry)
     if found is not None and found.source == source:
         return found
-    stats = _measure(model, kept, source)
-    entries.store(Path(cache), entry, stats)
-    return stats
+    return entries.store(Path(cache), entry, _measure(model, kept, source))
 
 
 def _measure(model: Model, batches: Iterable[Any], source: Source) -> Statistics:

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from safetensors import SafetensorError, safe_open
 from safetensors import numpy as safetensors
 
 from lamella import atomic
 from lamella.calibration import histogram, ranges
 from lamella.calibration.data import DIGEST_SPAN
 from lamella.calibration.observers import Array, merged, unpacked
+from lamella.calibration.stored import StoredArrays
 from lamella.errors import CalibrationError
 from lamella.frontend.layers import Layer
 
@@ -112,7 +112,8 @@ class Statistics:
     """All statistics of a model.
 
     `keys` maps a layer id to the names of its accumulators (`input`, `output`, `moment`, `rows`);
-    layers that read the same tensor share one. `arrays` holds every array as `<key>/<field>`.
+    layers that read the same tensor share one. `arrays` has every array, in memory or in a file, as
+    `<key>/<field>`.
     """
 
     keys: Mapping[str, Mapping[str, str]]
@@ -173,19 +174,18 @@ class Statistics:
 
     @staticmethod
     def load(path: Path | str) -> Statistics:
-        """Reads a file that `save` wrote.
+        """Opens a file that `save` wrote; arrays are read from it whenever they are used.
 
         Raises:
             CalibrationError: the file is missing, damaged, or of another version.
         """
+        arrays = StoredArrays(Path(path))
         try:
-            with safe_open(path, framework="np") as file:
-                content = json.loads(file.metadata()["lamella"])
-                arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            content = json.loads(arrays.metadata["lamella"])
             source = Source(**{**content["source"], "needs": tuple(content["source"]["needs"])})
             intact = content["version"] == VERSION and content["checksum"] == _checksum(arrays)
             keys = content["keys"]
-        except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError) as error:
             raise CalibrationError(f"cannot read the statistics in {path}: {error}") from error
         if not intact:
             raise CalibrationError(
@@ -210,8 +210,8 @@ class Statistics:
             )
         prefix = f"{key}/"
         found = {
-            field.removeprefix(prefix): array
-            for field, array in self.arrays.items()
+            field.removeprefix(prefix): self.arrays[field]
+            for field in self.arrays
             if field.startswith(prefix)
         }
         if not found:

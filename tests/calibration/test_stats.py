@@ -96,6 +96,16 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
         Statistics.load(tmp_path / "nothing")
 
 
+def test_statistics_stay_in_their_file(
+    network: Model, images: list[Tensor], tmp_path: Path
+) -> None:
+    calibrate(network, images[:1]).save(tmp_path / "stats")
+    stats = Statistics.load(tmp_path / "stats")
+    (tmp_path / "stats").unlink()
+    with pytest.raises(CalibrationError, match=r"cannot read the statistics in .*stats"):
+        stats.moment("stem")
+
+
 def test_an_unknown_layer_is_named(network: Model, images: list[Tensor]) -> None:
     stats = calibrate(network, images[:1])
     with pytest.raises(CalibrationError, match="no statistics of a layer 'tail'"):

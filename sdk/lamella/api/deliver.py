@@ -39,6 +39,14 @@ def pack(
 ) -> None:
     """Runs the lowered program once for the canary and writes the artifact.
 
+    Args:
+        lowered: the program.
+        model: the model, float or compressed: what the artifact is called and comes with.
+        plan: what was carried out.
+        example: a batch, for the canary.
+        path: of the artifact.
+        generation: how a decoder begins and ends, {} for others.
+
     Raises:
         StorageError: the file cannot be written; what stood there before is untouched.
     """
@@ -56,7 +64,7 @@ def pack(
         "inputs": list(lowered.inputs),
         "outputs": list(lowered.outputs),
         "layers": list(lowered.layers),
-        "canary": tolerance(model, outputs),
+        "canary": tolerance(lowered, outputs),
         "plan": plan.hash,
         "notes": list(lowered.notes),
         "generation": dict(generation),
@@ -97,7 +105,7 @@ def program_feeds(ports: Sequence[Port], batch: Feeds) -> dict[str, Array]:
     return {**decoder_feeds(ports, given["input_ids"]), **given} if has_cache(ports) else given
 
 
-def tolerance(model: Model, outputs: Mapping[str, Array]) -> dict[str, float]:
+def tolerance(lowered: Lowered, outputs: Mapping[str, Array]) -> dict[str, float]:
     """Returns how far another processor's outputs may lie from the canary's.
 
     Other kernels add in another order. How much that matters was measured by switching the graph
@@ -107,8 +115,8 @@ def tolerance(model: Model, outputs: Mapping[str, Array]) -> dict[str, float]:
     0.9997, for 50 layers in a row. The bounds leave room for processors that were not measured.
     """
     largest = max(float(np.abs(array).max(initial=0.0)) for array in outputs.values())
-    parsed = {formats.parse(packed.format).activation for packed in model.packed.values()}
-    share = 1e-4 if parsed <= {"float"} else 5e-2
+    activations = {formats.parse(row["format"]).activation for row in lowered.layers}
+    share = 1e-4 if activations <= {"float"} else 5e-2
     return {"max_abs_error": share * max(largest, 1e-6), "min_cosine": 0.999}
 
 

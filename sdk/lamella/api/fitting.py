@@ -11,7 +11,6 @@ from lamella.api.run import Run
 from lamella.api.trials import Trials
 from lamella.calibration.sensitivity import Sensitivity
 from lamella.errors import PlanError, StorageError
-from lamella.frontend.model import Model
 from lamella.planner.front import front
 from lamella.planner.plan import plan
 from lamella.planner.spec import Budget, Plan
@@ -25,10 +24,12 @@ ATTEMPTS = 6
 
 @dataclass(frozen=True, slots=True)
 class Packed:
-    """A plan carried out down to the file."""
+    """A plan carried out down to the file.
+
+    The compressed model is not kept: the journal gives it back in seconds.
+    """
 
     plan: Plan
-    model: Model
     lowered: Lowered
     size_bytes: int
 
@@ -58,15 +59,12 @@ def fitted(run: Run, sensitivity: Sensitivity, trials: Trials) -> Packed:
             break
         size = max(cap - found.surplus, least) if left > 1 else least
         tighter = replace(budget, size=size, average_bits=None)
-        before = found.size_bytes
-        # Two compressed models at once would need twice the memory.
-        del found
         try:
             found = carried_out(run, sensitivity, trials, tighter)
         except PlanError as error:
             raise PlanError(
-                f"the file came out at {before:,} bytes, the budget allows {cap:,}, and of a "
-                f"smaller plan: {error}"
+                f"the file came out at {found.size_bytes:,} bytes, the budget allows {cap:,}, and "
+                f"of a smaller plan: {error}"
             ) from error
     raise PlanError(
         f"the smallest plan gives a file of {found.size_bytes:,} bytes, the budget allows {cap:,}; "
@@ -84,11 +82,12 @@ def carried_out(run: Run, sensitivity: Sensitivity, trials: Trials, budget: Budg
         compressed = run.target.adapt(trials.compress(chosen))
     with run.stage("lower"):
         lowered = run.target.lower(compressed)
+    del compressed
     # Packing runs the program once, for the canary.
     with run.stage("pack"):
         example, path = feeds(run.job.evaluation[0]), run.work / ARTIFACT
-        deliver.pack(lowered, compressed, chosen, example, path, run.job.generation)
-    return Packed(chosen, compressed, lowered, path.stat().st_size)
+        deliver.pack(lowered, run.model, chosen, example, path, run.job.generation)
+    return Packed(chosen, lowered, path.stat().st_size)
 
 
 def publish(run: Run, packed: Packed) -> None:

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+from lamella import memory
 from lamella.api import deliver
 from lamella.api.fitting import ARTIFACT, Packed, fitted, publish
 from lamella.api.forecasting import forecast_job
@@ -135,6 +136,21 @@ def told(run: Run, forecast: Forecast) -> dict[str, dict[str, Any]]:
     return {"forecast": said, "measured": found}
 
 
+class Simulation(NamedTuple):
+    """What only the compressed model can tell: how true it is in torch, its layers, its notes."""
+
+    fidelity: list[dict[str, Any]]
+    layers: list[dict[str, Any]]
+    notes: tuple[str, ...]
+
+
+def simulated(run: Run, packed: Packed, trials: Trials) -> Simulation:
+    """Makes the compressed model again, which the journal makes short, and measures it."""
+    model = run.target.adapt(trials.compress(packed.plan))
+    rows = trials.rows(from_module(model.module), "simulation against float")
+    return Simulation(rows, deliver.layer_rows(packed.lowered, model, packed.plan), model.notes)
+
+
 def proved(
     run: Run,
     packed: Packed,
@@ -146,28 +162,29 @@ def proved(
     artifact, baseline = run.request.out / ARTIFACT, run.work / BASELINE
     example = feeds(run.job.evaluation[0])
     with run.stage("bench"):
-        deliver.pack_float(run.target, run.model, example, baseline)
-        simulated = trials.rows(from_module(packed.model.module), "simulation against float")
+        simulation = simulated(run, packed, trials)
+        memory.release()
         with load(artifact) as session:
             deployed = trials.rows(deliver.predictor(session), "artifact against float")
+        deliver.pack_float(run.target, run.model, example, baseline)
         latency = deliver.latency(artifact, baseline, example, run.request.rounds)
     said = told(run, forecast)
-    bits = 8 * packed.size_bytes / packed.model.parameters
+    bits = 8 * packed.size_bytes / run.model.parameters
     drop, allowed = deployed[0]["drop"], run.request.budget.max_drop
-    notes = [*run.job.notes, *packed.model.notes, *packed.lowered.notes]
+    notes = [*run.job.notes, *simulation.notes, *packed.lowered.notes]
     if allowed is not None and not drop <= allowed:
         notes.append(f"the artifact has a drop of {drop:.4g}, although {allowed:.4g} is allowed")
     size = {"size_bytes": packed.size_bytes, "average_bits": bits, "drop": drop}
     return Report(
-        model=packed.model.name,
+        model=run.model.name,
         target=run.target.name,
         file=ARTIFACT,
         size_bytes=packed.size_bytes,
         baseline_bytes=baseline.stat().st_size,
-        params=packed.model.parameters,
+        params=run.model.parameters,
         bits_per_weight=bits,
-        layers=deliver.layer_rows(packed.lowered, packed.model, packed.plan),
-        fidelity=[*deployed, *simulated],
+        layers=simulation.layers,
+        fidelity=[*deployed, *simulation.fidelity],
         latency=latency,
         forecast=said["forecast"],
         promised=dict(packed.plan.promised),

@@ -74,10 +74,9 @@ def losses(model: Model) -> Table:
 def packed(job: Job, model: Model, plan: Path, target: str, out: Path) -> None:
     """Lowers and packs."""
     back_end = get(target)
-    adapted = back_end.adapt(model)
-    lowered = back_end.lower(adapted)
+    lowered = back_end.lower(back_end.adapt(model))
     example = feeds(job.evaluation[0])
-    deliver.pack(lowered, adapted, Plan.load(plan), example, out, job.generation)
+    deliver.pack(lowered, model, Plan.load(plan), example, out, job.generation)
 
 
 def forecast(spec: str, text: Path | None, budget: Budget, *, target: str, recipe: str) -> Forecast:

@@ -20,7 +20,7 @@ from lamella.artifact import reader
 from lamella.artifact.manifest import Port
 from lamella.calibration.calibrate import calibrate
 from lamella.compression.compress import compress
-from lamella.frontend.model import Compressed, Model
+from lamella.frontend.model import Model
 from lamella.frontend.trace import trace
 from lamella.planner.rules import resolve
 from lamella.planner.spec import Plan, Rule
@@ -91,8 +91,9 @@ def test_rows_join_plan_solver_and_target(job: Job) -> None:
 
 def test_tolerance_is_wider_where_activations_are_rounded(job: Job) -> None:
     outputs = {"a": np.array([-4.0, 1.0]), "b": np.array([2.0])}
-    plain = deliver.tolerance(job.model, outputs)
-    rounded = replace(job.model, packed={"stem": Compressed("w8a8")})
+    _, _, lowered = compressed(job)
+    plain = deliver.tolerance(lowered, outputs)
+    rounded = replace(lowered, layers=({"id": "stem", "format": "w8a8"},))
     assert plain["max_abs_error"] == pytest.approx(4e-4)
     assert deliver.tolerance(rounded, outputs)["max_abs_error"] == pytest.approx(0.2)
 

@@ -28,7 +28,7 @@ def budgets(monkeypatch: pytest.MonkeyPatch) -> list[Budget]:
         size = 50_000 if budget.size is None else min(budget.size, 50_000)
         plan = Plan(promised={"size_bytes": size})
         surplus = cast("Any", run.work)(size)
-        return Packed(plan, cast("Any", None), cast("Any", None), size + surplus)
+        return Packed(plan, cast("Any", None), size + surplus)
 
     front = SimpleNamespace(cheapest=lambda: SimpleNamespace(nbytes=LEAST))
     monkeypatch.setattr(fitting, "carried_out", carried_out)

@@ -42,7 +42,7 @@ RUN_COPIES, OBSERVE_COPIES, OBSERVE_IMAGE_COPIES = 4, 5, 16
 # What making a graph takes beyond the compressed module, what onnxruntime takes to open one whose
 # weights it unpacks, and what exporting, packing and running the float model takes, as copies of
 # all weights in float32.
-GRAPH_COPIES, OPEN_COPIES, FLOAT_COPIES = 0.75, 2.0, 7.0
+GRAPH_COPIES, OPEN_COPIES, FLOAT_COPIES = 1.25, 2.0, 5.5
 
 # Recorded block outputs may take this much memory; beyond it nothing is recorded.
 RECORDING_BYTES = 512 << 20
@@ -201,23 +201,22 @@ def _memory(model: Model, load: Workload, on: Machine) -> dict[str, int]:
     )
     images = any(layer.convolution for layer in model.layers)
     observed = OBSERVE_IMAGE_COPIES if images else OBSERVE_COPIES
-    # The compressed module, its codes of a byte each, their scales, and the statistics.
-    kept = statistics + SINGLE * model.parameters + round(1.125 * weights)
+    # The compressed module, its codes of a byte each, and their scales.
+    kept = SINGLE * model.parameters + round(1.125 * weights)
     return {
         "calibrate": round(2 * statistics + UNPACK_BYTES * largest_moment + observed * activation),
         "sense": round(
-            statistics
-            + changed
+            changed
             + FACTOR_COPIES * DOUBLE * largest_moment
             + outputs * load.sense_batches / on.scale
             + RUN_COPIES * activation
             + (recorded if recorded <= RECORDING_BYTES else 0)
         ),
         "plan": (kept + round(RUN_COPIES * activation)) if load.evaluations else 0,
-        "compress": kept,
+        "compress": kept + WEIGHT_COPIES * SINGLE * largest_weight,
         "lower": kept + round(GRAPH_COPIES * SINGLE * model.parameters),
-        "pack": kept + round(OPEN_COPIES * SINGLE * model.parameters),
-        "bench": kept + round(FLOAT_COPIES * SINGLE * model.parameters),
+        "pack": round(OPEN_COPIES * SINGLE * model.parameters),
+        "bench": round(FLOAT_COPIES * SINGLE * model.parameters),
     }
 
 

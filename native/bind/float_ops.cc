@@ -7,7 +7,6 @@
 
 #include "bind/arrays.h"
 #include "bind/kernels.h"
-#include "kernels/elementwise/elementwise.h"
 #include "kernels/layernorm/layernorm.h"
 #include "kernels/rmsnorm/rmsnorm.h"
 #include "kernels/rope/rope.h"
@@ -42,34 +41,6 @@ Matrix matrix_of(const Floats& x) {
 float checked_eps(float eps) {
   if (eps >= 0.0f && std::isfinite(eps)) return eps;
   throw py::value_error("eps must be finite and not negative, but it is " + std::to_string(eps));
-}
-
-Floats unary(const ElementwiseKernel& kernel, UnaryFn run, const py::array& x) {
-  check_runs(kernel);
-  const Floats in = checked<float>(x, "x");
-  Floats out(shape_of(in));
-  const auto count = static_cast<std::size_t>(in.size());
-  const float* from = in.data();
-  float* to = out.mutable_data();
-  const py::gil_scoped_release unlocked;
-  run(count, from, to);
-  return out;
-}
-
-Floats binary(const ElementwiseKernel& kernel, BinaryFn run, const py::array& a,
-              const py::array& b) {
-  check_runs(kernel);
-  const Floats left = checked<float>(a, "a");
-  const Floats right = checked<float>(b, "b");
-  check_shape(right, "b", shape_of(left));
-  Floats out(shape_of(left));
-  const auto count = static_cast<std::size_t>(left.size());
-  const float* from = left.data();
-  const float* other = right.data();
-  float* to = out.mutable_data();
-  const py::gil_scoped_release unlocked;
-  run(count, from, other, to);
-  return out;
 }
 
 Floats softmax(const SoftmaxKernel& kernel, const py::array& x) {
@@ -156,32 +127,10 @@ Floats rope(const RopeKernel& kernel, const py::array& x, const py::array& cosin
   return out;
 }
 
-void bind_elementwise(py::module_& module, IsaSet allowed) {
-  using py::arg;
-  using Kernel = ElementwiseKernel;
-  auto kernel = bind_kernel(module, "elementwise", "ElementwiseKernel", elementwise_kernels(),
-                            elementwise_select(allowed));
-#define LAMELLA_UNARY(name)                                                                        \
-  kernel.def(                                                                                      \
-      #name, [](const Kernel& row, const py::array& x) { return unary(row, row.calls->name, x); }, \
-      arg("x"));
-#define LAMELLA_BINARY(name)                                          \
-  kernel.def(                                                         \
-      #name,                                                          \
-      [](const Kernel& row, const py::array& a, const py::array& b) { \
-        return binary(row, row.calls->name, a, b);                    \
-      },                                                              \
-      arg("a"), arg("b"));
-#include "kernels/elementwise/operations.inc"
-#undef LAMELLA_UNARY
-#undef LAMELLA_BINARY
-}
-
 }  // namespace
 
 void bind_float_ops(py::module_& module, IsaSet allowed) {
   using py::arg;
-  bind_elementwise(module, allowed);
   bind_kernel(module, "softmax", "SoftmaxKernel", softmax_kernels(), softmax_select(allowed))
       .def("run", &softmax, arg("x"));
   bind_kernel(module, "rmsnorm", "RmsnormKernel", rmsnorm_kernels(), rmsnorm_select(allowed))

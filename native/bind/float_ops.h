@@ -1,4 +1,4 @@
-// The bindings of the operations on float32: elementwise, softmax, rmsnorm, layernorm, rope.
+// The bindings of the operations on rows of float32: softmax, rmsnorm, layernorm, rope.
 #pragma once
 
 #include <pybind11/pybind11.h>

@@ -7,6 +7,7 @@
 #include "base/isa.h"
 #include "bind/attention.h"
 #include "bind/bandwidth.h"
+#include "bind/elementwise.h"
 #include "bind/embed.h"
 #include "bind/float_ops.h"
 #include "bind/image_ops.h"
@@ -15,10 +16,12 @@
 #include "bind/linear.h"
 #include "bind/linear_float.h"
 #include "bind/pack.h"
+#include "bind/quantize.h"
 #include "bind/sample.h"
 #include "bind/sparse_linear.h"
 #include "bind/static_ops.h"
 #include "bind/threads.h"
+#include "bind/transpose.h"
 #include "bind/window.h"
 
 namespace lamella {
@@ -68,11 +71,14 @@ PYBIND11_MODULE(_native, module) {
   bind_linear(module, allowed);
   bind_linear_float(module, allowed);
   bind_sparse_linear(module, allowed);
+  bind_elementwise(module, allowed);
   bind_float_ops(module, allowed);
   bind_attention(module, allowed);
   bind_kv_store(module, allowed);
   bind_embed(module, allowed);
   bind_sample(module, allowed);
+  bind_quantize(module, allowed);
+  bind_transpose(module, allowed);
   bind_static_ops(module, allowed);
   bind_image_ops(module, allowed);
 }

@@ -27,9 +27,11 @@ void both(const Floats& x, Run run) {
 }
 
 void answer_elementwise(const lamella::ElementwiseCalls& calls, const Floats& a, const Floats& b) {
+  const std::size_t size = a.size();
+  const lamella::Broadcast shape = lamella::plan_broadcast({&size, 1}, {&size, 1});
 #define LAMELLA_UNARY(name) both(a, [&](const float* x, float* y) { calls.name(a.size(), x, y); });
 #define LAMELLA_BINARY(name) \
-  both(a, [&](const float* x, float* y) { calls.name(a.size(), x, b.data(), y); });
+  both(a, [&](const float* x, float* y) { calls.name(shape, x, b.data(), y, {0, a.size()}); });
 #include "kernels/elementwise/operations.inc"
 #undef LAMELLA_UNARY
 #undef LAMELLA_BINARY

@@ -19,6 +19,7 @@
 #include "kernels/rope/rope.h"
 #include "kernels/softmax/softmax.h"
 #include "probe_io.h"
+#include "vectors_arrays.h"
 #include "vectors_case.h"
 #include "vectors_decoder.h"
 #include "vectors_layers.h"
@@ -96,8 +97,10 @@ void run_binary(const Case& one) {
   const ElementwiseKernel& kernel = elementwise_select(one.allowed);
   const std::size_t size = one.shape[0] * one.shape[1];
   const Floats b = one.draw.reals(size);
-  run_rows(one, kernel.name,
-           [&](const float* a, float* y) { (kernel.calls->*kFunction)(size, a, b.data(), y); });
+  const Broadcast shape = plan_broadcast({&size, 1}, {&size, 1});
+  run_rows(one, kernel.name, [&](const float* a, float* y) {
+    (kernel.calls->*kFunction)(shape, a, b.data(), y, {0, size});
+  });
 }
 
 // Shape: tokens, heads, half; as many positions as tokens, in falling order.
@@ -200,6 +203,9 @@ const Operation kOperations[] = {
      &run_depthwise_f32,
      {{1, 5, 6, 19, 3, 1, 1, 1}, {2, 4, 9, 16, 5, 2, 2, 1}, {1, 3, 5, 33, 3, 1, 2, 2}}},
     {"pool2d", &run_pool2d, {{1, 5, 6, 19, 3, 2, 1, 1}, {2, 4, 4, 16, 4, 1, 0, 1}}},
+    {"quantize", &run_quantize, {{5, 33, 0}, {7, 16, 1}, {1, 1, 0}, {37, 3, 1}, {67, 1, 1}}},
+    {"broadcast", &run_broadcast, {{2, 3, 33}, {4, 1, 17}, {1, 5, 16}, {3, 7, 1}}},
+    {"transpose", &run_transpose, {{1, 3, 37, 18}, {2, 2, 9, 65}, {4, 5, 70, 7}, {1, 33, 17, 4}}},
 };
 
 void print_case(const Operation& operation, std::size_t index, IsaSet allowed) {

@@ -154,6 +154,24 @@ def silu(x: Float) -> Float:
     return bounded * sigmoid(bounded)
 
 
+def hard_swish(x: Float) -> Float:
+    """Returns x * min(max(x + 3, 0), 6) / 6."""
+    bounded = np.where(x < -4, np.float32(-4), x)
+    return bounded * (relu6(bounded + np.float32(3)) * constant("0x1.555556p-3"))
+
+
+def minimum(a: Float, b: Float) -> Float:
+    """Returns the lesser; NaN if one is, of two zeros b."""
+    lesser: Float = np.where(a < b, a, b)
+    return np.where(np.isnan(a), a, lesser)
+
+
+def maximum(a: Float, b: Float) -> Float:
+    """Returns the greater; NaN if one is, of two zeros b."""
+    greater: Float = np.where(a > b, a, b)
+    return np.where(np.isnan(a), a, greater)
+
+
 def swiglu(a: Float, b: Float) -> Float:
     """Returns silu(a) * b."""
     return silu(a) * b

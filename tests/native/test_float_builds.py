@@ -18,7 +18,8 @@ from native import reference_float as reference
 
 OPERATIONS = ("elementwise", "softmax", "rmsnorm", "layernorm", "rope")
 UNARY = ("exp", "sigmoid", "tanh", "erf", "relu", "relu6", "gelu", "gelu_tanh", "silu")
-BINARY = ("add", "mul", "swiglu")
+UNARY += ("hard_swish",)
+BINARY = ("add", "sub", "mul", "div", "minimum", "maximum", "swiglu")
 # rows, cols, heads, half
 SHAPES = [(3, 1, 1, 1), (4, 15, 2, 8), (5, 16, 1, 15), (3, 17, 3, 16), (2, 33, 2, 17)]
 SHAPES += [(6, 64, 1, 32), (3, 100, 2, 40), (2, 576, 1, 64), (0, 5, 1, 1), (2, 0, 0, 0)]

@@ -20,8 +20,14 @@ void unary(std::size_t count, const float* x, float* y) {
 }
 
 template <Value (*kApply)(Value, Value)>
-void binary(std::size_t count, const float* a, const float* b, float* y) {
-  for (std::size_t i = 0; i < count; ++i) store(y + i, kApply(a[i], b[i]));
+void binary(const Broadcast& shape, const float* a, const float* b, float* y, Slice elements) {
+  const BroadcastAxis& last = shape.last();
+  for_each_row(shape, elements,
+               [&](std::size_t at_a, std::size_t at_b, std::size_t at, std::size_t count) {
+                 for (std::size_t i = 0; i < count; ++i) {
+                   store(y + at + i, kApply(a[at_a + i * last.a], b[at_b + i * last.b]));
+                 }
+               });
 }
 
 }  // namespace

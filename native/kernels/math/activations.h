@@ -9,7 +9,7 @@ inline Value relu(Value x) { return greater_of(fill(0.0f), x); }
 
 inline Value relu6(Value x) { return lesser_of(fill(6.0f), relu(x)); }
 
-// Below, gelu is 0 and silu rounds to 0; the bounds only stop infinity.
+// Below, gelu and hard_swish are 0 and silu rounds to 0; the bounds only stop infinity.
 inline Value above(float bound, Value x) { return greater_of(fill(bound), x); }
 
 // x / 2 * (1 + erf(x / sqrt(2)))
@@ -30,6 +30,12 @@ inline Value gelu_tanh(Value x) {
 inline Value silu(Value x) {
   const Value bounded = above(-128.0f, x);
   return mul(bounded, sigmoid(bounded));
+}
+
+// x * min(max(x + 3, 0), 6) / 6, with a product by 1 / 6
+inline Value hard_swish(Value x) {
+  const Value bounded = above(-4.0f, x);
+  return mul(bounded, mul(relu6(add(bounded, fill(3.0f))), fill(0x1.555556p-3f)));
 }
 
 inline Value swiglu(Value gate, Value x) { return mul(silu(gate), x); }

@@ -1,9 +1,19 @@
-// A fragment: exp, sigmoid, tanh and erf of a Value, each one fixed sequence of operations.
+// A fragment: minimum and maximum of two Values; exp, sigmoid, tanh and erf of one, each one fixed
+// sequence of operations.
 //
 // Included after one of value_<isa>.h, once. The polynomials are minimax fits (Remez) of the
 // functions named beside them, their coefficients rounded to float32. test_math.py prints and
 // bounds the errors. Denormals are arguments and results like any other; NaN gives NaN.
 #pragma once
+
+// NaN if one of the two is; of two zeros, b.
+inline Value minimum(Value a, Value b) {
+  return choose(both_numbers(a, b), lesser_of(a, b), add(a, b));
+}
+
+inline Value maximum(Value a, Value b) {
+  return choose(both_numbers(a, b), greater_of(a, b), add(a, b));
+}
 
 // Horner's rule; the coefficient of the highest power comes first.
 template <std::size_t kCount>

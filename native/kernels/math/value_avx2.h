@@ -82,6 +82,10 @@ inline Choice less(Value a, Value b) {
   return {_mm256_cmp_ps(a.low, b.low, _CMP_LT_OQ), _mm256_cmp_ps(a.high, b.high, _CMP_LT_OQ)};
 }
 
+inline Choice both_numbers(Value a, Value b) {
+  return {_mm256_cmp_ps(a.low, b.low, _CMP_ORD_Q), _mm256_cmp_ps(a.high, b.high, _CMP_ORD_Q)};
+}
+
 inline Value choose(Choice first, Value a, Value b) {
   return {_mm256_blendv_ps(b.low, a.low, first.low), _mm256_blendv_ps(b.high, a.high, first.high)};
 }

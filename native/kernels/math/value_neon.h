@@ -93,6 +93,14 @@ inline Choice less(Value a, Value b) {
            vcltq_f32(a.part[2], b.part[2]), vcltq_f32(a.part[3], b.part[3])}};
 }
 
+inline Choice both_numbers(Value a, Value b) {
+  Choice both;
+  for (std::size_t i = 0; i < 4; ++i) {
+    both.part[i] = vandq_u32(vceqq_f32(a.part[i], a.part[i]), vceqq_f32(b.part[i], b.part[i]));
+  }
+  return both;
+}
+
 inline Value choose(Choice first, Value a, Value b) {
   return each([](uint32x4_t bits, float32x4_t x, float32x4_t y) { return vbslq_f32(bits, x, y); },
               first, a, b);

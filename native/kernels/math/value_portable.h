@@ -30,6 +30,7 @@ inline Value greater_of(Value a, Value b) { return a > b ? a : b; }
 inline Value lesser_of(Value a, Value b) { return a < b ? a : b; }
 
 inline Choice less(Value a, Value b) { return a < b; }
+inline Choice both_numbers(Value a, Value b) { return a == a && b == b; }
 inline Value choose(Choice first, Value a, Value b) { return first ? a : b; }
 inline Value magnitude(Value x) { return std::fabs(x); }
 inline Value with_sign_of(Value x, Value sign) { return std::copysign(x, sign); }

@@ -12,12 +12,14 @@ inline void finish(const Epilogue& epilogue, std::size_t at, const std::int32_t*
     Value t = fused(exact_sums<kLowered>(epilogue, row, sums + i), load(epilogue.step + row),
                     load(epilogue.bias + row));
     if (to.residual != nullptr) {
-      const Value other = load_codes(to.residual + index + i, epilogue.residual_zero, rows);
+      const Block codes = load_codes(to.residual + index + i, rows);
+      const Value other = reals_of(codes, epilogue.residual_zero);
       t = fused(other, fill(epilogue.residual_step), t);
     }
     t = lesser_of(fill(epilogue.high), greater_of(fill(epilogue.low), t));
     if (epilogue.codes) {
-      store_codes(static_cast<std::uint8_t*>(to.y) + index + i, t, epilogue.zero, rows);
+      const Block codes = codes_of(t, epilogue.zero);
+      store_codes(static_cast<std::uint8_t*>(to.y) + index + i, codes, rows);
     } else {
       store_rows(static_cast<float*>(to.y) + index + i, t, rows);
     }

@@ -4,6 +4,7 @@
 
 using Value = __m512;
 constexpr std::size_t kWidth = 16;
+using Block = __m128i;
 
 inline Value load(const float* from) { return _mm512_loadu_ps(from); }
 inline Value fill(float x) { return _mm512_set1_ps(x); }
@@ -22,15 +23,22 @@ inline Value exact_sums(const Epilogue& epilogue, std::size_t row, const std::in
   return _mm512_cvtepi32_ps(_mm512_add_epi32(_mm512_loadu_si512(sums), offset));
 }
 
-inline Value load_codes(const std::uint8_t* codes, std::int32_t zero, std::size_t count) {
-  const __m128i bytes = _mm_maskz_loadu_epi8(first_lanes(count), codes);
-  const __m512i steps = _mm512_sub_epi32(_mm512_cvtepu8_epi32(bytes), _mm512_set1_epi32(zero));
+inline Block load_codes(const std::uint8_t* codes, std::size_t count) {
+  return _mm_maskz_loadu_epi8(first_lanes(count), codes);
+}
+
+inline Value reals_of(Block codes, std::int32_t zero) {
+  const __m512i steps = _mm512_sub_epi32(_mm512_cvtepu8_epi32(codes), _mm512_set1_epi32(zero));
   return _mm512_cvtepi32_ps(steps);
 }
 
-inline void store_codes(std::uint8_t* to, Value t, std::int32_t zero, std::size_t count) {
+inline Block codes_of(Value t, std::int32_t zero) {
   const __m512i codes = _mm512_add_epi32(_mm512_cvtps_epi32(t), _mm512_set1_epi32(zero));
-  _mm_mask_storeu_epi8(to, first_lanes(count), _mm512_cvtepi32_epi8(codes));
+  return _mm512_cvtepi32_epi8(codes);
+}
+
+inline void store_codes(std::uint8_t* to, Block codes, std::size_t count) {
+  _mm_mask_storeu_epi8(to, first_lanes(count), codes);
 }
 
 inline void store_rows(float* to, Value t, std::size_t count) {

@@ -4,6 +4,7 @@
 #include <limits>
 #include <string>
 
+#include "bind/activation.h"
 #include "bind/arrays.h"
 
 namespace lamella {
@@ -52,28 +53,28 @@ EpilogueArrays::EpilogueArrays(const EpilogueArguments& arguments, const RowPlac
       step_(places.stored),
       bias_(places.stored),
       has_residual_(arguments.residual.has_value()),
+      divisor_(1.0),
       view_() {
   check_grid(arguments.input, "the input");
   check_grid(arguments.output, "the output");
   check_grid(arguments.residual, "the residual");
   check_array(arguments.scale, "scale", py::dtype::of<float>(), {places.rows});
   input_zero_ = static_cast<std::uint8_t>(arguments.input.second);
-  const double unit = arguments.output ? arguments.output->first : 1.0;
+  set_activation(arguments);
   const auto* scale = static_cast<const float*>(arguments.scale.data());
   for (std::size_t row = 0; row < places.rows; ++row) {
-    step_[places.place(row)] = folded(arguments.input.first * scale[row] / unit, "scale", row);
+    step_[places.place(row)] = folded(arguments.input.first * scale[row] / divisor_, "scale", row);
   }
   view_.sum = sum;
   set_offset(arguments, places, largest);
   set_bounds(arguments);
   if (!arguments.residual) return;
-  view_.residual_step = folded(arguments.residual->first / unit, "residual's scale", 0);
+  view_.residual_step = folded(arguments.residual->first / divisor_, "residual's scale", 0);
   view_.residual_zero = static_cast<std::int32_t>(arguments.residual->second);
 }
 
 void EpilogueArrays::set_offset(const EpilogueArguments& arguments, const RowPlaces& places,
                                 std::int64_t largest) {
-  const double unit = arguments.output ? arguments.output->first : 1.0;
   const bool whole = arguments.bias && arguments.bias->dtype().equal(py::dtype::of<std::int32_t>());
   if (arguments.bias) {
     const py::dtype dtype = whole ? py::dtype::of<std::int32_t>() : py::dtype::of<float>();
@@ -86,7 +87,7 @@ void EpilogueArrays::set_offset(const EpilogueArguments& arguments, const RowPla
       added = static_cast<const std::int32_t*>(arguments.bias->data())[row];
     } else if (arguments.bias) {
       const double real = static_cast<const float*>(arguments.bias->data())[row];
-      bias_[place] = folded(real / unit, "bias", row);
+      bias_[place] = folded(real / divisor_, "bias", row);
     }
     if (largest + std::abs(added) > std::numeric_limits<std::int32_t>::max()) {
       throw py::value_error("row " + std::to_string(row) + " has the bias " +
@@ -118,6 +119,17 @@ void EpilogueArrays::set_bounds(const EpilogueArguments& arguments) {
   view_.zero = codes ? static_cast<std::int32_t>(arguments.output->second) : 0;
   view_.low = static_cast<float>(low - view_.zero);
   view_.high = static_cast<float>(high - view_.zero);
+}
+
+void EpilogueArrays::set_activation(const EpilogueArguments& arguments) {
+  view_.activation = checked_activation(arguments.activation);
+  if (view_.activation == Activation::kRelu) {
+    throw py::value_error("relu is a bound here; pass low instead of an activation");
+  }
+  const double unit = arguments.output ? arguments.output->first : 1.0;
+  const bool real = view_.activation != Activation::kNone;
+  divisor_ = real ? 1.0 : unit;
+  view_.unit = real ? folded(1.0 / unit, "inverse scale", 0) : 1.0f;
 }
 
 }  // namespace lamella

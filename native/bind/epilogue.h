@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -26,6 +27,7 @@ struct EpilogueArguments {
   std::optional<GridPair> residual;
   std::optional<double> low;
   std::optional<double> high;
+  std::string activation;
 };
 
 // Where the parameters of a row lie: each group of rows begins a strip of 8.
@@ -58,12 +60,14 @@ class EpilogueArrays {
   void set_offset(const EpilogueArguments& arguments, const RowPlaces& places,
                   std::int64_t largest);
   void set_bounds(const EpilogueArguments& arguments);
+  void set_activation(const EpilogueArguments& arguments);
 
   std::vector<std::int32_t> offset_;
   std::vector<float> step_;
   std::vector<float> bias_;
   std::uint8_t input_zero_;
   bool has_residual_;
+  double divisor_;  // of what belongs to rows and the residual: the output's scale, or 1
   Epilogue view_;
 };
 

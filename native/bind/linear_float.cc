@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 
+#include "bind/activation.h"
 #include "bind/arrays.h"
 #include "bind/kernels.h"
 #include "bind/linear_weight.h"
@@ -21,7 +22,6 @@ using Floats = py::array_t<float, py::array::c_style>;
 using OptionalArray = std::optional<py::array>;
 
 constexpr const char* kKinds[] = {"f32", "f16", "w4", "w8"};
-constexpr const char* kActivations[] = {"none", "relu", "gelu", "silu"};
 
 // The number of a name, in the order of the C++ enumeration.
 template <std::size_t kSize>
@@ -113,8 +113,7 @@ Floats run_view(const LinearFloatKernel& kernel, FloatKind kind, const FloatWeig
     check_array(*inputs.bias, "bias", py::dtype::of<float>(), {weight.rows});
     bias = static_cast<const float*>(inputs.bias->data());
   }
-  const auto after =
-      static_cast<Activation>(number_of(inputs.activation, "activation", kActivations));
+  const Activation after = checked_activation(inputs.activation);
   Floats y(std::vector<std::size_t>{tokens, weight.rows});
   const LinearFloatCall call{weight, tokens, static_cast<const float*>(inputs.x.data()),
                              bias,   after,  y.mutable_data()};

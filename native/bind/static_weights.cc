@@ -91,14 +91,14 @@ void bind_layer(py::module_& module, const char* name) {
   const auto make = [](const Weight& weight, GridPair input, const py::array& scale,
                        const std::optional<py::array>& bias, std::optional<GridPair> output,
                        std::optional<GridPair> residual, std::optional<double> low,
-                       std::optional<double> high) {
+                       std::optional<double> high, const std::string& activation) {
     return std::make_unique<StaticLayer<Weight>>(
-        weight, EpilogueArguments{input, scale, bias, output, residual, low, high});
+        weight, EpilogueArguments{input, scale, bias, output, residual, low, high, activation});
   };
   py::class_<StaticLayer<Weight>>(module, name)
       .def(py::init(make), arg("weight"), py::kw_only(), arg("input"), arg("scale"),
            arg("bias") = py::none(), arg("output") = py::none(), arg("residual") = py::none(),
-           arg("low") = py::none(), arg("high") = py::none())
+           arg("low") = py::none(), arg("high") = py::none(), arg("activation") = "none")
       .def_property_readonly("weight", &StaticLayer<Weight>::weight);
 }
 

@@ -340,6 +340,7 @@ class Conv2dLayer:
     Grids are (scale, zero point). `scale` (rows) is that of the weights, `bias` (rows) is float32,
     or int32 in units of a sum. With an `output` grid the layer gives codes, and `low` and `high`
     are codes, otherwise float32 and real numbers. `residual` is the grid of codes to be added.
+    `activation` is none, gelu, silu, gelu_tanh, sigmoid or hard_swish; relu is the bound `low`.
     Raises ValueError for arguments of the wrong kind or range.
     """
 
@@ -354,6 +355,7 @@ class Conv2dLayer:
         residual: _Grid | None = None,
         low: float | None = None,
         high: float | None = None,
+        activation: str = "none",
     ) -> None: ...
     @property
     def weight(self) -> Conv2dWeight: ...
@@ -373,6 +375,7 @@ class DepthwiseLayer:
         residual: _Grid | None = None,
         low: float | None = None,
         high: float | None = None,
+        activation: str = "none",
     ) -> None: ...
     @property
     def weight(self) -> DepthwiseWeight: ...
@@ -498,7 +501,7 @@ class LinearFloatKernel(_Kernel):
     ) -> _Real:
         """Returns (tokens, rows) for x (tokens, cols) and bias (rows).
 
-        `activation` is none, relu, gelu or silu.
+        `activation` is none or one of `native/kernels/math/activations.inc`.
         """
 
 @final

@@ -15,7 +15,8 @@ struct Case {
   std::uint32_t batch, height, width, out_height, out_width;
   std::uint32_t kernel[2], stride[2], dilation[2], top, left;
   std::uint32_t input_zero, codes, zero, residual, residual_zero;
-  float low, high, residual_step;
+  std::uint32_t activation;
+  float low, high, residual_step, unit;
 };
 
 struct Parameters {
@@ -51,7 +52,9 @@ lamella::Epilogue epilogue_of(const Case& head, const Parameters& parameters) {
           head.codes != 0,
           static_cast<std::int32_t>(head.zero),
           head.residual_step,
-          static_cast<std::int32_t>(head.residual_zero)};
+          static_cast<std::int32_t>(head.residual_zero),
+          static_cast<lamella::Activation>(head.activation),
+          head.unit};
 }
 
 // What both operations read and where they write.

@@ -131,12 +131,12 @@ const std::vector<Shape> kRows = {{3, 33}, {1, 1}, {4, 15}, {2, 16}, {2, 17}, {2
 const std::vector<Shape> kLinear = {{5, 129, 19, 32},  {1, 64, 8, 0},  {2, 96, 17, 64},
                                     {9, 300, 24, 128}, {3, 33, 9, 16}, {16, 576, 40, 64},
                                     {1, 160, 16, 16}};
-// Groups, images smaller than the kernel, pixels alone, every kind of output.
-const std::vector<Shape> kConv2d = {{1, 5, 6, 7, 9, 2, 3, 2, 1, 1, 1},
-                                    {2, 1, 1, 33, 17, 1, 1, 1, 0, 1, 0},
-                                    {1, 4, 7, 64, 16, 1, 1, 1, 0, 1, 2},
-                                    {1, 2, 9, 3, 24, 1, 5, 1, 3, 2, 1},
-                                    {2, 6, 6, 40, 8, 3, 3, 1, 1, 1, 2}};
+// Groups, images smaller than the kernel, pixels alone, every kind of output, activations.
+const std::vector<Shape> kConv2d = {
+    {1, 5, 6, 7, 9, 2, 3, 2, 1, 1, 1},   {2, 1, 1, 33, 17, 1, 1, 1, 0, 1, 0},
+    {1, 4, 7, 64, 16, 1, 1, 1, 0, 1, 2}, {1, 2, 9, 3, 24, 1, 5, 1, 3, 2, 1},
+    {2, 6, 6, 40, 8, 3, 3, 1, 1, 1, 2},  {1, 4, 5, 24, 17, 1, 1, 1, 0, 1, 7},
+    {1, 5, 4, 9, 20, 1, 3, 1, 1, 1, 11}, {1, 3, 5, 33, 9, 2, 1, 1, 0, 1, 12}};
 // Tokens, cols, rows, group, activation.
 const std::vector<Shape> kLinearFloat = {
     {4, 45, 19, 16, 1}, {1, 100, 70, 32, 0}, {7, 33, 9, 0, 2}, {13, 64, 33, 128, 3}};
@@ -186,7 +186,9 @@ const Operation kOperations[] = {
      {{1, 5, 6, 19, 3, 2, 1, 1, 1},
       {2, 4, 4, 16, 1, 1, 0, 1, 0},
       {1, 7, 9, 33, 5, 1, 2, 1, 2},
-      {1, 3, 8, 8, 3, 1, 2, 2, 1}}},
+      {1, 3, 8, 8, 3, 1, 2, 2, 1},
+      {1, 5, 5, 33, 3, 1, 1, 1, 19},
+      {2, 4, 4, 17, 3, 1, 1, 1, 15}}},
     {"linear_f32", &run_linear_float<FloatKind::kF32>, kLinearFloat},
     {"linear_f16", &run_linear_float<FloatKind::kF16>, kLinearFloat},
     {"linear_w4f32", &run_linear_float<FloatKind::kW4>, kLinearFloat},

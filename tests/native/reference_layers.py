@@ -17,11 +17,15 @@ from native import reference_float
 
 Places = npt.NDArray[np.intp]
 
+# In the order of native/kernels/math/activations.inc.
 ACTIVATIONS: dict[str, Callable[[Float], Float]] = {
     "none": lambda x: x,
     "relu": reference_float.relu,
     "gelu": reference_float.gelu,
     "silu": reference_float.silu,
+    "gelu_tanh": reference_float.gelu_tanh,
+    "sigmoid": reference_float.sigmoid,
+    "hard_swish": reference_float.hard_swish,
 }
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from native.reference_layers import ACTIVATIONS
 from native.reference_linear import fma
 
 Bytes = npt.NDArray[np.uint8]
@@ -42,10 +43,12 @@ class Layer:
     residual: Grid | None = None
     low: float | None = None
     high: float | None = None
+    activation: str = "none"
 
     def arguments(self) -> dict[str, Any]:
         """Returns what the constructor of a layer takes, but for the weight."""
         names = ("input", "scale", "bias", "output", "residual", "low", "high")
+        names += ("activation",)
         return {name: getattr(self, name) for name in names}
 
 
@@ -71,6 +74,9 @@ def sums(layer: Layer, x: Bytes, window: Window) -> Wide:
 def epilogue(layer: Layer, exact: Wide, residual: Bytes | None) -> Bytes | Real:
     """Returns the output for exact (..., rows) sums."""
     unit = 1.0 if layer.output is None else layer.output[0]
+    after = np.float32(1 / unit)
+    if layer.activation != "none":
+        unit = 1.0
     step = (layer.input[0] * layer.scale.astype(np.float64) / unit).astype(np.float32)
     bias = np.zeros(len(step), np.float32)
     if layer.bias is not None and layer.bias.dtype == np.int32:
@@ -82,6 +88,9 @@ def epilogue(layer: Layer, exact: Wide, residual: Bytes | None) -> Bytes | Real:
     if layer.residual is not None and residual is not None:
         other = residual.astype(np.float32) - np.float32(layer.residual[1])
         t = fma(other, np.full_like(t, layer.residual[0] / unit), t)
+    if layer.activation != "none":
+        with np.errstate(over="ignore"):
+            t = ACTIVATIONS[layer.activation](t) * after
     if layer.output is None:
         low, high = (np.float32(end or 0) for end in (layer.low, layer.high))
         t = t if layer.low is None else np.where(t < low, low, t)

@@ -18,6 +18,7 @@ from native import reference_static as reference
 HERE = kernels_here(_native.conv2d_a8_kernels())
 WIDTHS = (4, 6, 8)
 PLAIN = Window()
+AFTER = ("gelu", "silu", "gelu_tanh", "sigmoid", "hard_swish")
 
 # rows, height and width of the kernel, channels of a group, groups, and how the kernel moves
 CONVOLUTIONS = (
@@ -169,6 +170,31 @@ def test_a_residual_is_added(kernel: _native.Conv2dKernel, rows: int, seed: int)
     check(kernel, layer, draw_codes(seed, 1, 5, 5, 24), PLAIN, residual)
 
 
+@pytest.mark.parametrize("activation", AFTER)
+def test_an_activation_follows_the_sums(kernel: _native.Conv2dKernel, activation: str) -> None:
+    for seed, rows in ((10, 17), (11, 24), (12, 8), (13, 5)):  # codes for even seeds
+        layer = replace(draw(seed, (rows, 1, 1, 40), kernel.bits), activation=activation)
+        x = draw_codes(seed, 1, 5, 5, 40)
+        check(kernel, layer, x)
+        check(kernel, replace(layer, high=3), x)
+        added = replace(layer, residual=(0.03, 120))
+        check(kernel, added, x, PLAIN, draw_codes(seed + 1, 1, 5, 5, rows))
+
+
+def test_an_activation_is_of_real_numbers(kernel: _native.Conv2dKernel) -> None:
+    # Weights of 1, 40 steps of 0.1 on both sides of the input's zero point.
+    codes = np.full((1, 1, 1, 1), (1 << (kernel.bits - 1)) + 1, np.uint8)
+    layer = Layer(codes, kernel.bits, 1, (0.1, 40), np.ones(1, np.float32), output=(0.02, 20))
+    x = np.arange(81, dtype=np.uint8)[:, None]
+    real = 0.1 * (x[:, 0] - 40.0)
+    y = kernel.run(pack(replace(layer, activation="silu")), x)[:, 0]
+    exact = real / (1 + np.exp(-real)) / 0.02 + 20
+    # Half a code, and some float32 roundings of numbers below 2^8.
+    assert np.abs(y - exact).max() <= 0.5 + 2.0**-13
+    # The least of silu is -0.278, or 13.9 codes below its zero point.
+    assert (y.min(), y[40], y.max()) == (6, 20, 216)
+
+
 def test_a_bias_of_32_bits_is_part_of_the_sums(kernel: _native.Conv2dKernel) -> None:
     generator = np.random.default_rng(1)
     bias = generator.integers(-(2**20), 2**20, 21).astype(np.int32)
@@ -275,6 +301,12 @@ def test_layers_that_do_not_fit_are_refused() -> None:
         ({"low": 0.5}, "low must be a code, 0 to 255, not 0.5"),
         ({"low": 9, "high": 8}, "low must be at most high, but they are 9.0 and 8.0"),
         ({"output": None, "high": np.nan}, "high must be a number, not nan"),
+        ({"activation": "tanh"}, "activation must be one of none, relu, .*, not tanh"),
+        ({"activation": "relu"}, "relu is a bound here; pass low instead of an activation"),
+        (
+            {"activation": "silu", "output": (1e-40, 0)},
+            "the inverse scale of row 0 .* float32 cannot hold",
+        ),
     ):
         with pytest.raises(ValueError, match=sentence):
             _native.Conv2dLayer(weight, **{**good, **change})

@@ -86,6 +86,15 @@ def test_residual_bias_and_bounds_are_applied(kernel: _native.DepthwiseKernel, s
     check(kernel, replace(layer, bias=bias), x, Window())
 
 
+@pytest.mark.parametrize("activation", ["gelu", "silu", "gelu_tanh", "sigmoid", "hard_swish"])
+def test_an_activation_follows_the_sums(kernel: _native.DepthwiseKernel, activation: str) -> None:
+    for seed, channels in ((8, 17), (9, 24)):  # codes, then float32
+        layer = replace(draw_layer(seed, channels, 3, 3), activation=activation)
+        x, residual = draw_codes(seed, 1, 6, 5, channels), draw_codes(seed + 1, 1, 4, 3, channels)
+        check(kernel, layer, x, Window())
+        check(kernel, replace(layer, residual=(0.02, 90)), x, Window(), residual)
+
+
 def test_the_number_of_threads_changes_nothing(kernel: _native.DepthwiseKernel) -> None:
     packed, x = pack(draw_layer(6, 40, 3, 3)), draw_codes(6, 1, 9, 9, 40)
     expected = kernel.run(packed, x).tobytes()

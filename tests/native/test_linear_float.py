@@ -142,7 +142,7 @@ def test_arguments_that_do_not_fit_are_refused(kernel: _native.LinearFloatKernel
         kernel.run(weight, np.asfortranarray(x))
     with pytest.raises(ValueError, match=r"bias must have the shape \(8,\), not \(9,\)"):
         kernel.run(weight, x, np.zeros(9, np.float32))
-    with pytest.raises(ValueError, match="one of none, relu, gelu, silu, not tanh"):
+    with pytest.raises(ValueError, match=r"one of none, relu, .*, hard_swish, not tanh"):
         kernel.run(weight, x, activation="tanh")
     other, _ = draw({"f32": "f16", "f16": "w4", "w4": "w8", "w8": "f32"}[kernel.kind], 1, 8, 40)
     with pytest.raises(ValueError, match=f"{kernel.name} cannot run a weight of the kind"):

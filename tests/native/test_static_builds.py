@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from native.probes import ARM_COMPILER, SANITIZERS, build, emulator, run_probe
+from native.reference_layers import ACTIVATIONS
 from native.reference_static import Bytes, Layer, Window, draw, draw_codes
 
 from lamella import _native
@@ -28,6 +29,7 @@ SHAPES = (
     ((8, 1, 1, 130), 1, Window((2, 2))),
 )
 DEPTHWISE = ((19, 3, Window((1, 1), (1, 1, 1, 1))), (32, 5, Window((2, 2), (2, 2, 2, 2))))
+AFTER = ("none", "gelu", "none", "silu", "gelu_tanh", "none", "sigmoid", "hard_swish")
 # What runs depthwise_a8 where a set has no kernel of its own.
 CONV2D = {"i8mm": "dotprod", "avx512vbmi2": "avx512"}
 BELOW = {
@@ -44,6 +46,7 @@ def encode(layer: Layer, x: Bytes, window: Window, residual: Bytes | None, bits:
     rows, height, width, cols = layer.codes.shape
     shape = reference.sums(layer, x, window).shape
     unit, zero = layer.output or (1.0, 0)
+    divisor = unit if layer.activation == "none" else 1.0
     ends = (0, 255) if layer.output else (-np.inf, np.inf)
     low, high = (
         end if given is None else given
@@ -51,19 +54,20 @@ def encode(layer: Layer, x: Bytes, window: Window, residual: Bytes | None, bits:
     )
     other_scale, other_zero = layer.residual or (0.0, 0)
     head = struct.pack(
-        "<22I3f",
+        "<23I4f",
         *(bits, layer.groups, rows // layer.groups, cols),
         *(*x.shape[:3], *shape[1:3]),
         *(height, width, *window.stride, *window.dilation, *window.padding[:2]),
         *(layer.input[1], layer.output is not None, zero, residual is not None, other_zero),
-        *(low - zero, high - zero, np.float32(other_scale / unit)),
+        *(list(ACTIVATIONS).index(layer.activation), low - zero, high - zero),
+        *(np.float32(other_scale / divisor), np.float32(divisor / unit)),
     )
-    step = (layer.input[0] * layer.scale.astype(np.float64) / unit).astype(np.float32)
+    step = (layer.input[0] * layer.scale.astype(np.float64) / divisor).astype(np.float32)
     whole, real = np.zeros(rows, np.int32), np.zeros(rows, np.float32)
     if layer.bias is not None and layer.bias.dtype == np.int32:
         whole = layer.bias
     elif layer.bias is not None:
-        real = (layer.bias.astype(np.float64) / unit).astype(np.float32)
+        real = (layer.bias.astype(np.float64) / divisor).astype(np.float32)
     parts = (layer.codes, x, residual, whole, step, real)
     return head + b"".join(part.tobytes() for part in parts if part is not None)
 
@@ -93,6 +97,7 @@ def cases() -> Iterator[tuple[bytes, bytes, int]]:
             residual = draw_codes(seed, *reference.sums(layer, x, window).shape)
         if seed % 4 == 1:
             layer = replace(layer, low=3, high=9)
+        layer = replace(layer, activation=AFTER[seed % len(AFTER)])
         asked = encode(layer, x, window, residual, bits)
         yield asked, reference.conv2d(layer, x, window, residual).tobytes(), bits
 

@@ -21,16 +21,18 @@ struct Finish {
   static constexpr std::uint8_t kInputZero = 77;
   static constexpr std::int32_t kZero = 100;
 
-  // `kind` is 0 for float32, 1 for codes and 2 for codes with a residual.
+  // `kind` is the number of an activation times 3, and 0 for float32, 1 for codes and 2 for codes
+  // with a residual.
   Finish(const Case& one, const Window& window, std::size_t channels, std::size_t outputs,
          std::size_t kind)
       : x(one.draw.codes(window.images * window.y.in * window.x.in * channels, 8)),
         zeros(channels, kInputZero),
-        other(one.draw.codes(kind == 2 ? window.positions() * outputs : 0, 8)),
-        y(window.positions() * outputs * (kind == 0 ? sizeof(float) : 1)),
+        other(one.draw.codes(kind % 3 == 2 ? window.positions() * outputs : 0, 8)),
+        y(window.positions() * outputs * (kind % 3 == 0 ? sizeof(float) : 1)),
         source{x.data(), zeros.data(), channels},
-        finished{kind == 2 ? other.data() : nullptr, y.data()},
-        codes(kind != 0) {}
+        finished{kind % 3 == 2 ? other.data() : nullptr, y.data()},
+        codes(kind % 3 != 0),
+        activation(static_cast<Activation>(kind / 3)) {}
 
   // Gives every place of `sum`, the sums of the packed weights, parameters of its own.
   Epilogue epilogue(const Case& one, const std::vector<std::int32_t>& sum) {
@@ -50,13 +52,16 @@ struct Finish {
             codes,
             codes ? kZero : 0,
             0.375f,
-            12};
+            12,
+            activation,
+            activation == Activation::kNone ? 1.0f : 12.75f};
   }
 
   Bytes x, zeros, other, y;
   Source source;
   Finished finished;
   bool codes;
+  Activation activation;
   std::vector<std::int32_t> offset;
   Floats step, bias;
 };

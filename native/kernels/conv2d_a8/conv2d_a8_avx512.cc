@@ -6,12 +6,14 @@
 #include "base/avx512.h"
 #include "kernels/conv2d_a8/tiles.h"
 #include "kernels/linear_a8/ymm.h"
+#include "kernels/math/shift.h"
 
 LAMELLA_TARGET_BEGIN("avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")
 
 namespace lamella {
 namespace {
 
+#include "kernels/math/value_avx512.h"
 #include "kernels/static/lanes_avx512.h"
 // What follows is the same for every Value.
 #include "kernels/static/epilogue_vector.h"

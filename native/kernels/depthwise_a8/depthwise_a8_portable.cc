@@ -39,7 +39,8 @@ void depthwise_w8a8_portable(const DepthwiseCall& call, Slice positions) {
     for (std::size_t at = first; at < end; ++at) {
       for (std::size_t channel = 0; channel < channels; ++channel) {
         const std::int32_t sum = sum_channel(call, inputs + (at - first), channel);
-        finish<0>(call.epilogue, channel, &sum, call.output, at * channels + channel, 1);
+        const Part part{channel, 1, at * channels + channel, channels, 1};
+        finish<0>(call.epilogue, part, &sum, call.output);
       }
     }
   }

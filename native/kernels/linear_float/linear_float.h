@@ -16,13 +16,11 @@
 #include "base/registry.h"
 #include "base/threads.h"
 #include "kernels/linear_a8/linear_a8.h"
+#include "kernels/math/activation.h"
 
 namespace lamella {
 
 enum class FloatKind { kF32, kF16, kW4, kW8 };
-
-// What follows the sum; kernels/math/activations.h defines the functions.
-enum class Activation { kNone, kRelu, kGelu, kSilu };
 
 // A weight of one kind; what belongs to another kind is null. Shapes: floats and halves (float16
 // bits) (strips, cols, 8), as pack_grids writes them, so that a column of 8 rows is one load.

@@ -13,7 +13,7 @@ namespace {
 
 #include "kernels/math/value_portable.h"
 // What follows is the same for every Value.
-#include "kernels/math/activations.h"
+#include "kernels/math/activate.h"
 
 float coded_weight(const LinearWeight& weight, std::size_t row, std::size_t col) {
   const std::size_t strip = row / kStripRows, block = col / kBlockCols;
@@ -34,12 +34,6 @@ float weight_at(const FloatWeight& weight, std::size_t row, std::size_t col) {
   if (weight.codes != nullptr) return coded_weight(*weight.codes, row, col);
   const std::size_t at = (row / kStripRows * weight.cols + col) * kStripRows + row % kStripRows;
   return weight.floats != nullptr ? weight.floats[at] : half_to_float(weight.halves[at]);
-}
-
-float activate(Activation activation, float x) {
-  if (activation == Activation::kRelu) return relu(x);
-  if (activation == Activation::kGelu) return gelu(x);
-  return activation == Activation::kSilu ? silu(x) : x;
 }
 
 void run_token(const LinearFloatCall& call, std::size_t row, std::size_t token) {

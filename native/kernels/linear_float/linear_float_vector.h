@@ -1,7 +1,7 @@
 // A fragment: linear_float on the registers of an instruction set. Included after
 // kernels/math/value_<isa>.h and kernels/linear_float/rows_<isa>.h.
 #include "kernels/linear_float/part.h"
-#include "kernels/math/activations.h"
+#include "kernels/math/activate.h"
 
 // Weights that are codes in tiles: a vector of a tile has 32 / kBits columns.
 template <int kBits>
@@ -39,12 +39,6 @@ struct Coded {
   Rows scale;
   Codes zero;
 };
-
-inline Value activate(Activation activation, Value x) {
-  if (activation == Activation::kRelu) return relu(x);
-  if (activation == Activation::kGelu) return gelu(x);
-  return activation == Activation::kSilu ? silu(x) : x;
-}
 
 // Writes those of 16 sums whose rows are below `end`.
 inline void finish(const LinearFloatCall& call, std::size_t token, Slice rows, const float* sums) {

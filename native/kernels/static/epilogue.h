@@ -5,20 +5,27 @@
 // zero) + an int32 bias, exact, each row gives, every operation rounded to float32:
 //   t = fma(float(sum), step, bias);
 //   with a residual, t = fma(float(residual code - residual zero), residual step, t);
+//   with an activation f, t = f(t) * unit;
 //   t = low if t < low, then high if t > high.
 // The output is t, or as a code round(t) + zero, ties to even; then low and high are whole numbers
-// and a code is never outside [low + zero, high + zero], which clips and applies ReLU and ReLU6.
+// and a code is never outside [low + zero, high + zero], which clips and applies ReLU and ReLU6
+// at no cost.
 //
 // For an output in codes, step, bias and residual step are in units of the output's scale:
 //   step = input scale * weight scale / output scale, bias = float bias / output scale,
 //   residual step = residual scale / output scale,
-// computed in float64 from the left and rounded once. For float32, without the division. All are
-// finite, so that t is never NaN. The residual is uint8 codes with a grid of its own, because in a
-// network of such layers the other branch is stored as codes too.
+// computed in float64 from the left and rounded once. For float32, without the division. With an
+// activation, which needs real numbers, without the division, too; then unit = 1 / output scale,
+// rounded once, or 1 for float32. f is one of kernels/math/activations.h, computed in float32 by
+// the same operations on every processor, because a table of codes would round t to a grid first.
+// All are finite, so that t is never NaN. The residual is uint8 codes with a grid of its own,
+// because in a network of such layers the other branch is stored as codes too.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+
+#include "kernels/math/activation.h"
 
 namespace lamella {
 
@@ -39,6 +46,8 @@ struct Epilogue {
   std::int32_t zero;
   float residual_step;
   std::int32_t residual_zero;
+  Activation activation;
+  float unit;
 };
 
 // Where finished rows go: uint8 or float32 as the epilogue says. The residual has the same place

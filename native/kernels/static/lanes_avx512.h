@@ -1,16 +1,8 @@
-// A fragment: Value is 16 float32 in one AVX-512 register, with what the epilogue needs of it, and
-// how the epilogue reads sums and codes and writes rows. Included inside an unnamed namespace and a
-// region for AVX-512 F, BW and VL.
+// A fragment: how the epilogue reads sums and codes and writes rows, in AVX-512 registers. Included
+// after kernels/math/value_avx512.h, inside a region for AVX-512 BW and VL, too.
 
-using Value = __m512;
 constexpr std::size_t kWidth = 16;
 using Block = __m128i;
-
-inline Value load(const float* from) { return _mm512_loadu_ps(from); }
-inline Value fill(float x) { return _mm512_set1_ps(x); }
-inline Value fused(Value a, Value b, Value c) { return _mm512_fmadd_ps(a, b, c); }
-inline Value greater_of(Value a, Value b) { return _mm512_max_ps(a, b); }
-inline Value lesser_of(Value a, Value b) { return _mm512_min_ps(a, b); }
 
 inline __mmask16 first_lanes(std::size_t count) {
   return static_cast<__mmask16>((1u << count) - 1);

@@ -43,6 +43,7 @@ def forecast_job(
         calibration_batches=size(job.calibration),
         sense_batches=size(job.sensing),
         evaluation_batches=size(job.evaluation),
+        evaluation_batch=max(size([batch]) for batch in job.evaluation),
         evaluations=trials,
         rounds=rounds * len(deliver.thread_counts()),
         row=size(job.evaluation[:1]) / _rows(job.evaluation[0]),

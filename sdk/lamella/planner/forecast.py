@@ -35,9 +35,9 @@ CHUNK_VALUES, CHUNK_BYTES = 1 << 20, 80
 # what solvers need beside them goes by rows.
 WEIGHT_COPIES = 2
 
-# Copies of the largest activation while a model runs, and while it is observed: as it is, flat,
-# its absolute values, and in float64 to be summed.
-RUN_COPIES, OBSERVE_COPIES, OBSERVE_IMAGE_COPIES = 4, 5, 16
+# Copies of the largest activation while a model runs (whatever lives beside it), and while it is
+# observed: as it is, flat, its absolute values, and in float64 to be summed.
+RUN_COPIES, OBSERVE_COPIES, OBSERVE_IMAGE_COPIES = 8, 5, 16
 
 # What making a graph takes beyond the compressed module, what onnxruntime takes to open one whose
 # weights it unpacks, and what exporting, packing and running the float model takes, as copies of
@@ -59,8 +59,9 @@ class Workload:
     """What a run will be asked to do.
 
     The numbers of batches are in units of the example inputs: ten batches of twice their size
-    count 20. `evaluations` is how many plans are compressed and measured on held-out data,
-    `rounds` how often the result and the float model are timed, on inputs of the size `row`.
+    count 20. `evaluations` is how many plans are compressed and measured on held-out data, whose
+    largest batch has the size `evaluation_batch`; `rounds` is how often the result and the float
+    model are timed, on inputs of the size `row`.
     `by_layer` maps layer ids to the formats tried on them where these are not `options`.
     """
 
@@ -68,6 +69,7 @@ class Workload:
     calibration_batches: float
     sense_batches: float
     evaluation_batches: float = 0.0
+    evaluation_batch: float = 0.0
     evaluations: int = 0
     rounds: int = 0
     row: float = 1.0
@@ -201,6 +203,7 @@ def _memory(model: Model, load: Workload, on: Machine) -> dict[str, int]:
     )
     images = any(layer.convolution for layer in model.layers)
     observed = OBSERVE_IMAGE_COPIES if images else OBSERVE_COPIES
+    running = round(RUN_COPIES * activation * load.evaluation_batch / on.scale)
     # The compressed module, its codes of a byte each, and their scales.
     kept = SINGLE * model.parameters + round(1.125 * weights)
     return {
@@ -212,11 +215,11 @@ def _memory(model: Model, load: Workload, on: Machine) -> dict[str, int]:
             + RUN_COPIES * activation
             + (recorded if recorded <= RECORDING_BYTES else 0)
         ),
-        "plan": (kept + round(RUN_COPIES * activation)) if load.evaluations else 0,
+        "plan": (kept + running) if load.evaluations else 0,
         "compress": kept + WEIGHT_COPIES * SINGLE * largest_weight,
         "lower": kept + round(GRAPH_COPIES * SINGLE * model.parameters),
         "pack": round(OPEN_COPIES * SINGLE * model.parameters),
-        "bench": round(FLOAT_COPIES * SINGLE * model.parameters),
+        "bench": running + round(FLOAT_COPIES * SINGLE * model.parameters),
     }
 
 

@@ -29,9 +29,9 @@ class Capability:
 class Lowered:
     """A model expressed for one target, ready to be packed into an artifact.
 
-    `program` holds named files (for onnx: `model.onnx`). `layers` has one row per layer with at
-    least id, format and nbytes (the bytes its weight takes in the program). `notes` are sentences
-    for the report, for example which layers were repaired.
+    `target` is the runtime that opens it. `program` holds named files (for onnx: `model.onnx`).
+    `layers` has one row per layer with at least id, format and nbytes (the bytes its weight takes
+    in the program). `notes` are sentences for the report, for example which layers were repaired.
     """
 
     target: str
@@ -46,7 +46,9 @@ class Lowered:
 class Target(Protocol):
     """A back end. `targets/registry.py` lists them."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """Returns the name in the list of targets."""
 
     def capabilities(self) -> tuple[Capability, ...]:
         """Returns every (kind, format) that the target stores, best supported first."""

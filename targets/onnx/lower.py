@@ -49,7 +49,7 @@ from lamella.targets.target import Capability, Lowered
 
 @dataclass(frozen=True, slots=True)
 class OnnxTarget:
-    """The target "onnx".
+    """The targets "onnx" and, with `accuracy_level` 4, "onnx-a8".
 
     `accuracy_level` is onnxruntime's for MatMulNBits. 0 computes in float, so that outputs equal
     the simulation up to the order of additions. 4 rounds the inputs of each block of a
@@ -57,8 +57,12 @@ class OnnxTarget:
     the sum of |weight| * max|input of its block| / 254.
     """
 
-    name: str = "onnx"
     accuracy_level: Literal[0, 4] = 0
+
+    @property
+    def name(self) -> str:
+        """Returns the name in the list of targets."""
+        return "onnx-a8" if self.accuracy_level else "onnx"
 
     def capabilities(self) -> tuple[Capability, ...]:
         """Returns every dense (kind, format) that the target stores, kernels first."""
@@ -86,7 +90,7 @@ class OnnxTarget:
         content = serialise(graph)
         share = work.check_integer_kernels(content)
         return Lowered(
-            target=self.name,
+            target="onnx",
             program={PROGRAM: content},
             inputs=tuple(_describe(value) for value in graph.graph.inputs),
             outputs=tuple(_describe(value) for value in graph.graph.outputs),

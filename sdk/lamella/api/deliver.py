@@ -116,7 +116,8 @@ def tolerance(lowered: Lowered, outputs: Mapping[str, Array]) -> dict[str, float
     """
     largest = max(float(np.abs(array).max(initial=0.0)) for array in outputs.values())
     activations = {formats.parse(row["format"]).activation for row in lowered.layers}
-    share = 1e-4 if activations <= {"float"} else 5e-2
+    exact = activations <= {"float"} and not lowered.options.get("accuracy_level")
+    share = 1e-4 if exact else 5e-2
     return {"max_abs_error": share * max(largest, 1e-6), "min_cosine": 0.999}
 
 

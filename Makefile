@@ -62,7 +62,7 @@ bench: dev
 	$(RUN) samples/bench.py samples/llm/smollm2.py --recipe llm --uniform w3g32z,w3g16,w4,w4g64z
 
 bench-kernels: dev
-	$(LAMELLA) kernels bench
+	$(LAMELLA) kernels bench --all
 
 clean:
 	rm -rf build dist out *.egg-info sdk/*.egg-info $(VENV)

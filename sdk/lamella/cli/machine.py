@@ -37,27 +37,59 @@ def list_kernels(context: typer.Context, output: OutputOption = Output.table) ->
 @kernels.command()
 def bench(
     op: Annotated[
-        str | None, typer.Option("--op", help="One width, such as linear_w4a8; without it, all.")
+        str | None, typer.Option("--op", help="Operations, such as linear_w4a8; without it, all.")
+    ] = None,
+    shape: Annotated[
+        str | None, typer.Option(help="Such as 1x4096x4096; without it, those of the operation.")
+    ] = None,
+    group: Annotated[int | None, typer.Option(help="Columns with one scale; 32.")] = None,
+    threads: Annotated[str, typer.Option(help="Numbers of threads.")] = "1,2",
+    peers: Annotated[
+        str, typer.Option(help="Libraries to compare with, or nothing.")
+    ] = "onnxruntime,torch",
+    isa: Annotated[
+        str | None, typer.Option(help="Instruction sets; without it, all but portable.")
     ] = None,
     rounds: Annotated[int, typer.Option(min=3, help="Timed turns of each kernel.")] = 15,
+    every: Annotated[
+        bool, typer.Option("--all", help="Every shape of every operation: up to 8 minutes.")
+    ] = False,
     output: OutputOption = Output.table,
 ) -> None:
-    """Times the kernels of linear layers on weights that come from memory.
+    """Times kernels beside a plain read of memory and beside other libraries.
 
-    Decoding of one token and a prompt of 64, with 1 and 2 threads, each beside a plain read of
-    memory and the portable kernel. Takes half a minute, and six times the last cache of memory.
+    All of them take turns. Weights and caches of a decoder come from memory, images stay in the
+    cache. Without an operation, the first shape of each is timed, in a minute. Lists are separated
+    by commas. Needs eight times the last cache of memory.
 
-    Example: `lamella kernels bench --op linear_w4a8 -o json`
+    Example: `lamella kernels bench --op linear_w4a8 --shape 1x4096x4096 --threads 1,2 -o json`
     """
-    from lamella.benchmark.kernels import speed_table, time_kernels
-    from lamella.formats import WEIGHT_BITS
+    from lamella.benchmark.kernels.operations import OPS, Plan, time_kernels
+    from lamella.benchmark.kernels.timing import speed_table
 
-    widths = {f"linear_w{bits}a8": bits for bits in WEIGHT_BITS}
-    if op is not None and op not in widths:
-        raise typer.BadParameter(f"--op must be one of {', '.join(widths)}, not {op}")
-    chosen = tuple(widths.values()) if op is None else (widths[op],)
-    rows = time_kernels(chosen, threads=(1, 2), rounds=rounds)
-    show(output, [asdict(row) for row in rows], [speed_table(rows)])
+    plan = Plan(
+        ops=_names(op) if op is not None else tuple(OPS),
+        shape=shape,
+        group=group,
+        threads=tuple(_number(count) for count in _names(threads)),
+        peers=_names(peers),
+        isas=_names(isa) if isa is not None else None,
+        rounds=rounds,
+        all_shapes=every or op is not None,
+    )
+    rows = time_kernels(plan)
+    show(output, [row.flat() for row in rows], [speed_table(rows)])
+
+
+def _names(text: str) -> tuple[str, ...]:
+    """Splits a list at its commas; each name counts once."""
+    return tuple(dict.fromkeys(name for name in text.split(",") if name))
+
+
+def _number(text: str) -> int:
+    if not text.isdecimal():
+        raise typer.BadParameter(f"--threads must be numbers such as 1,2, not {text}")
+    return int(text)
 
 
 GROUPS = {"kernels": kernels}

@@ -13,10 +13,9 @@ from lamella import _native
 from lamella.benchmark.kernels import peers_images
 from lamella.benchmark.kernels.case import Array, Call, Case, Runner, Setup, companion
 from lamella.benchmark.kernels.networks import NETWORKS, Layer
+from lamella.benchmark.kernels.peers import BESIDE
 
 Run = Callable[[], object]
-# Places of the weights of a single layer.
-BESIDE = 8
 INPUT, SCALE = (0.02, 128), 0.01
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psutil
 
-from lamella.benchmark.kernels import decoder, images, linear
+from lamella.benchmark.kernels import arrays, decoder, images, linear
 from lamella.benchmark.kernels.case import Case, Memory, Setup
 from lamella.benchmark.kernels.networks import NETWORKS, different_layers
 from lamella.benchmark.kernels.peers import PEERS
@@ -84,7 +84,17 @@ def _decoder() -> Iterator[tuple[str, Op]]:
         yield op, Op(("logits",), ("49152",), decoder.choice, threaded=False)
 
 
-OPS = dict([*_linear(), *_images(), *_decoder()])
+def _arrays() -> Iterator[tuple[str, Op]]:
+    for op in ("quantize", "dequantize"):
+        yield op, Op(("lines", "width"), ("3136x144",), arrays.rounding)
+    for form in ("f32", "u8"):
+        yield (
+            f"transpose_{form}",
+            Op(("lines", "width"), ("64x3136", "1000x1000"), arrays.transpose),
+        )
+
+
+OPS = dict([*_linear(), *_images(), *_decoder(), *_arrays()])
 
 
 @dataclass(frozen=True, slots=True)

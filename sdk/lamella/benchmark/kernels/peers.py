@@ -24,6 +24,8 @@ PEERS = ("onnxruntime", "torch")
 CONTRIBUTED = "com.microsoft"
 # Widths that MatMulNBits takes.
 NBITS = (2, 4, 8)
+# Places of a node in a run of a single layer or operation.
+BESIDE = 8
 
 
 def matmul_nbits(x: Array, codes: Sequence[Array], bits: int, group: int, threads: int) -> Call:
@@ -77,6 +79,12 @@ def torch_sample(logits: Array, threads: int) -> Call:
     torch.set_num_threads(threads)
     tensor = torch.from_numpy(logits)
     return Call(lambda: torch.multinomial(tensor.softmax(0), 1).item())
+
+
+def node(kind: str, x: Array, constants: dict[str, Array], threads: int) -> Call:
+    """One operation of onnxruntime, of an array and constants."""
+    nodes = [helper.make_node(kind, ["x", *constants], [f"y{i}"]) for i in range(BESIDE)]
+    return Call(session(nodes, {"x": x}, constants, threads), BESIDE)
 
 
 def session(

@@ -25,6 +25,7 @@ SMALL = {
     ("size", "channels", "kernel", "stride"): "8x20x5x2",
     ("tokens", "positions", "heads", "kv_heads", "width"): "4x4x6x3x17",
     ("logits",): "300",
+    ("lines", "width"): "30x17",
 }
 NETWORK = [
     networks.Layer(12, 3, 8, 3, 2),
@@ -43,6 +44,7 @@ PEERS = {
     "(convolutions|conv2d|depthwise)_f": {"onnxruntime_fp32"},
     "argmax|sample$": {"torch"},
     "sample_": set[str](),
+    "quantize|dequantize|transpose": {"onnxruntime"},
 }
 
 

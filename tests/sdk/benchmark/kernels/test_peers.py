@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from lamella import _native
 from lamella.benchmark.kernels import peers, peers_images
 from lamella.benchmark.kernels.networks import Layer
 
@@ -64,3 +65,20 @@ def test_convolutions_read_from_each_other_and_those_that_nobody_reads_are_given
     assert all(np.isfinite(y).all() for y in wide)
     codes: Any = peers_images.integer_convolutions(layers, 1, threads=1).run()
     assert [(y.shape, y.dtype) for y in codes] == [((1, 4, 4, 8), "u1"), ((1, 2, 2, 4), "u1")]
+
+
+def test_a_node_does_what_its_kernel_does() -> None:
+    x = RNG.standard_normal((5, 7), np.float32)
+    scale, zero = np.array([0.02], np.float32), np.array([128], np.uint8)
+    constants = {"s": scale.reshape(()), "z": zero.reshape(())}
+    kernel = _native.quantize_kernel()
+    codes = kernel.quantize(x, scale, zero)
+    for kind, given, expected in (
+        ("QuantizeLinear", x, codes),
+        ("DequantizeLinear", codes, kernel.dequantize(codes, scale, zero)),
+        ("Transpose", x, x.T),
+    ):
+        call = peers.node(kind, given, {} if kind == "Transpose" else constants, threads=1)
+        found: Any = call.run()
+        assert len(found) == call.count
+        np.testing.assert_array_equal(found[-1], expected)

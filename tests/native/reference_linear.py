@@ -17,8 +17,19 @@ Real = npt.NDArray[np.float32]
 Wide = npt.NDArray[np.float64]
 
 STRIP, BLOCK = 8, 32
-# Widths of the low and the high part of a code.
-PLANES = {2: (2,), 3: (2, 1), 4: (4,), 5: (4, 1), 6: (4, 2), 8: (8,)}
+# Columns 4 * s to 4 * s + 3 of a block are step s. The places of its bits, from the lowest: each
+# is 8 * vector + bit in a byte of that vector.
+PLACES = {
+    2: [[8 * (s // 4) + s % 4 * 2 + bit for bit in range(2)] for s in range(8)],
+    3: [[8 * (s // 2) + s % 2 * 4 + bit for bit in range(3)] for s in range(6)]
+    + [[3, 11, 19], [7, 15, 23]],
+    4: [[8 * (s // 2) + s % 2 * 4 + bit for bit in range(4)] for s in range(8)],
+    5: [[8 * s + bit for bit in range(5)] for s in range(5)]
+    + [[5, 6, 7, 13, 14], [21, 22, 23, 29, 30], [37, 38, 39, 15, 31]],
+    6: [[8 * s + bit for bit in range(6)] for s in range(6)]
+    + [[6, 7, 14, 15, 22, 23], [30, 31, 38, 39, 46, 47]],
+    8: [[8 * s + bit for bit in range(8)] for s in range(8)],
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +65,11 @@ def pack(codes: Bytes, bits: int) -> Bytes:
     padded = np.pad(codes, ((0, -rows % STRIP), (0, -cols % BLOCK)))
     steps = padded.reshape(-(-rows // STRIP), STRIP, -(-cols // BLOCK), 8, 4)
     steps = steps.transpose(0, 2, 3, 1, 4)
-    planes, shift = [], 0
-    for width in PLANES[bits]:
-        parts = steps >> shift & ((1 << width) - 1)
-        parts = parts.reshape(*steps.shape[:2], width, 8 // width, STRIP * 4)
-        places = np.arange(0, 8, width).reshape(-1, 1)
-        planes.append((parts.astype(np.uint16) << places).sum(axis=3).astype(np.uint8))
-        shift += width
-    tiles = np.concatenate(planes, axis=2)
+    tiles = np.zeros((*steps.shape[:2], bits, STRIP * 4), np.uint8)
+    for step, places in enumerate(PLACES[bits]):
+        codes = steps[:, :, step].reshape(*steps.shape[:2], STRIP * 4)
+        for bit, place in enumerate(places):
+            tiles[:, :, place // 8] |= (codes >> bit & 1) << place % 8
     return tiles.reshape(*tiles.shape[:2], 32 * bits)
 
 

@@ -10,20 +10,37 @@ namespace {
 
 constexpr std::size_t kStepCols = kBlockCols / kSteps;
 
-// The parts of a step's four codes in one plane, a byte each; no part crosses a byte.
-std::uint32_t plane_codes(const std::uint8_t* plane, std::size_t row, std::size_t step, int width) {
-  const StepPlace place = step_place(step, width);
+// The bytes of four neighbouring columns of a row in one vector of a tile.
+std::uint32_t load_four(const std::uint8_t* tile, std::size_t vector, std::size_t row) {
   std::uint32_t four = 0;
-  std::memcpy(&four, plane + place.byte + kStepCols * row, sizeof four);
-  return four >> place.shift & 0x01010101u * ((1u << width) - 1);
+  std::memcpy(&four, tile + vector * kVectorBytes + kStepCols * row, sizeof four);
+  return four;
+}
+
+// No code and no piece of one crosses a byte.
+std::uint32_t shifted(std::uint32_t four, int shift, unsigned mask) {
+  return four >> shift & 0x01010101u * mask;
+}
+
+// The four codes of a step, a byte each.
+std::uint32_t step_codes(const std::uint8_t* tile, int bits, std::size_t row, std::size_t step) {
+  const StepPlace place = step_place(bits, step);
+  std::uint32_t four = 0;
+  if (is_spread(bits, place.vector)) {
+    for (std::size_t index = 0; index < kPieces; ++index) {
+      const Piece piece = spread_piece(bits, place.vector, index);
+      four |= shifted(load_four(tile, piece.vector, row), piece.shift, piece.mask);
+    }
+  } else {
+    four = load_four(tile, place.vector, row);
+  }
+  return shifted(four, place.shift, (1u << bits) - 1);
 }
 
 void unpack_row(const std::uint8_t* tile, int bits, std::size_t row,
                 std::uint8_t (&codes)[kBlockCols]) {
-  const int low = low_width(bits);
   for (std::size_t step = 0; step < kSteps; ++step) {
-    std::uint32_t four = plane_codes(tile, row, step, low);
-    if (low < bits) four |= plane_codes(tile + tile_bytes(low), row, step, bits - low) << low;
+    const std::uint32_t four = step_codes(tile, bits, row, step);
     std::memcpy(codes + kStepCols * step, &four, sizeof four);
   }
 }

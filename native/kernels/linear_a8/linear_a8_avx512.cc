@@ -31,30 +31,35 @@ LAMELLA_INLINE __m512i load(Both<const std::uint8_t*> tiles, std::size_t byte) {
   return _mm512_inserti64x4(_mm512_castsi256_si512(first), last, 1);
 }
 
+template <int kBits, std::size_t kVector, std::size_t kIndex>
+LAMELLA_INLINE __m512i load_piece(Both<const std::uint8_t*> tiles) {
+  constexpr Piece kPiece = spread_piece(kBits, kVector, kIndex);
+  if constexpr (kPiece.mask == 0) return _mm512_setzero_si512();
+  const __m512i vector = load(tiles, kPiece.vector * kVectorBytes);
+  return _mm512_and_si512(_mm512_srli_epi16(vector, kPiece.shift),
+                          _mm512_set1_epi8(static_cast<char>(kPiece.mask)));
+}
+
+template <int kBits, std::size_t kVector>
+LAMELLA_INLINE __m512i load_vector(Both<const std::uint8_t*> tiles) {
+  if constexpr (is_spread(kBits, kVector)) {
+    return _mm512_or_si512(
+        _mm512_or_si512(load_piece<kBits, kVector, 0>(tiles), load_piece<kBits, kVector, 1>(tiles)),
+        load_piece<kBits, kVector, 2>(tiles));
+  } else {
+    return load(tiles, kVector * kVectorBytes);
+  }
+}
+
 // The codes of one step, a byte each.
 template <int kBits, std::size_t kStep>
 LAMELLA_INLINE __m512i step_codes(Both<const std::uint8_t*> tiles) {
-  constexpr int kLow = low_width(kBits);
-  constexpr StepPlace kPlace = step_place(kStep, kLow);
-  const __m512i vector = load(tiles, kPlace.byte);
-  if constexpr (kBits == 8) return vector;
-  const __m512i low =
-      _mm512_and_si512(_mm512_srli_epi16(vector, kPlace.shift), _mm512_set1_epi8((1 << kLow) - 1));
-  if constexpr (kLow == kBits) {
-    return low;
-  } else {
-    constexpr int kHigh = kBits - kLow;
-    constexpr StepPlace kNext = step_place(kStep, kHigh);
-    __m512i high = load(tiles, tile_bytes(kLow) + kNext.byte);
-    // One shift moves the bits from their place in the byte to their place in the code.
-    if constexpr (kNext.shift > kLow) {
-      high = _mm512_srli_epi16(high, kNext.shift - kLow);
-    } else {
-      high = _mm512_slli_epi16(high, kLow - kNext.shift);
-    }
-    const __m512i mask = _mm512_set1_epi8(((1 << kHigh) - 1) << kLow);
-    return _mm512_or_si512(low, _mm512_and_si512(high, mask));
-  }
+  constexpr StepPlace kPlace = step_place(kBits, kStep);
+  const __m512i vector = load_vector<kBits, kPlace.vector>(tiles);
+  // Spread vectors of one step have no other bits.
+  if constexpr (kBits == 8 || (kBits > 4 && is_spread(kBits, kPlace.vector))) return vector;
+  return _mm512_and_si512(_mm512_srli_epi16(vector, kPlace.shift),
+                          _mm512_set1_epi8(static_cast<char>((1 << kBits) - 1)));
 }
 
 LAMELLA_INLINE __m512 load_scale(const LinearWeight& weight, Both<std::size_t> grid) {
@@ -107,8 +112,8 @@ struct Tile {
     constexpr std::size_t kCount = kSteps / kParts;
     const __m512i of_part = dot<kPart * kCount>(token.codes, std::make_index_sequence<kCount>());
     // The upper half of each 32-bit zero point is 0, so that this multiplies only the lower one.
-    const auto part = static_cast<short>(sum_of_part<kParts, kPart>(token));
-    const __m512i offset = _mm512_madd_epi16(zero[kPart], _mm512_set1_epi16(part));
+    const std::int32_t part = sum_of_part<kParts, kPart>(token);
+    const __m512i offset = _mm512_madd_epi16(zero[kPart], _mm512_set1_epi32(part));
     const __m512i exact = _mm512_sub_epi32(of_part, offset);
     const __m512 step = _mm512_mul_ps(scale[kPart], _mm512_set1_ps(token.scale));
     return _mm512_fmadd_ps(step, _mm512_cvtepi32_ps(exact), sums);

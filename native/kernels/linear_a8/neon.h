@@ -23,25 +23,38 @@ struct Halves {
   Register high;
 };
 
+template <int kBits, std::size_t kVector, std::size_t kIndex>
+LAMELLA_INLINE uint8x16_t load_piece(const std::uint8_t* tile) {
+  constexpr Piece kPiece = spread_piece(kBits, kVector, kIndex);
+  if constexpr (kPiece.mask == 0) return vdupq_n_u8(0);
+  const uint8x16_t vector = vld1q_u8(tile + kPiece.vector * kVectorBytes);
+  // A negative count shifts to the right.
+  return vandq_u8(vshlq_u8(vector, vdupq_n_s8(-kPiece.shift)), vdupq_n_u8(kPiece.mask));
+}
+
+template <int kBits, std::size_t kVector>
+LAMELLA_INLINE uint8x16_t load_vector(const std::uint8_t* tile) {
+  if constexpr (is_spread(kBits, kVector)) {
+    return vorrq_u8(
+        vorrq_u8(load_piece<kBits, kVector, 0>(tile), load_piece<kBits, kVector, 1>(tile)),
+        load_piece<kBits, kVector, 2>(tile));
+  } else {
+    return vld1q_u8(tile + kVector * kVectorBytes);
+  }
+}
+
 // The codes of one step for the four rows at `tile`.
 template <int kBits, std::size_t kStep>
 LAMELLA_INLINE int8x16_t step_codes(const std::uint8_t* tile) {
-  constexpr int kLow = low_width(kBits);
-  constexpr StepPlace kPlace = step_place(kStep, kLow);
-  const uint8x16_t vector = vld1q_u8(tile + kPlace.byte);
+  constexpr StepPlace kPlace = step_place(kBits, kStep);
+  const uint8x16_t vector = load_vector<kBits, kPlace.vector>(tile);
   if constexpr (kBits == 8) {
     return vreinterpretq_s8_u8(veorq_u8(vector, vdupq_n_u8(128)));
+  } else if constexpr (kBits > 4 && is_spread(kBits, kPlace.vector)) {
+    return vreinterpretq_s8_u8(vector);  // of one step, without other bits
   } else {
-    // A negative count shifts to the right.
-    const uint8x16_t low =
-        vandq_u8(vshlq_u8(vector, vdupq_n_s8(-kPlace.shift)), vdupq_n_u8((1 << kLow) - 1));
-    if constexpr (kLow == kBits) return vreinterpretq_s8_u8(low);
-    constexpr int kHigh = kBits - kLow;
-    constexpr StepPlace kNext = step_place(kStep, kHigh);
-    const uint8x16_t next = vld1q_u8(tile + tile_bytes(kLow) + kNext.byte);
-    const uint8x16_t high = vandq_u8(vshlq_u8(next, vdupq_n_s8(kLow - kNext.shift)),
-                                     vdupq_n_u8(((1 << kHigh) - 1) << kLow));
-    return vreinterpretq_s8_u8(vorrq_u8(low, high));
+    const uint8x16_t codes = vshlq_u8(vector, vdupq_n_s8(-kPlace.shift));
+    return vreinterpretq_s8_u8(vandq_u8(codes, vdupq_n_u8((1 << kBits) - 1)));
   }
 }
 

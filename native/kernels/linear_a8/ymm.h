@@ -19,30 +19,35 @@ LAMELLA_INLINE __m256i load(const std::uint8_t* bytes) {
   return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(bytes));
 }
 
+template <int kBits, std::size_t kVector, std::size_t kIndex>
+LAMELLA_INLINE __m256i load_piece(const std::uint8_t* tile) {
+  constexpr Piece kPiece = spread_piece(kBits, kVector, kIndex);
+  if constexpr (kPiece.mask == 0) return _mm256_setzero_si256();
+  const __m256i vector = load(tile + kPiece.vector * kVectorBytes);
+  return _mm256_and_si256(_mm256_srli_epi16(vector, kPiece.shift),
+                          _mm256_set1_epi8(static_cast<char>(kPiece.mask)));
+}
+
+template <int kBits, std::size_t kVector>
+LAMELLA_INLINE __m256i load_vector(const std::uint8_t* tile) {
+  if constexpr (is_spread(kBits, kVector)) {
+    return _mm256_or_si256(
+        _mm256_or_si256(load_piece<kBits, kVector, 0>(tile), load_piece<kBits, kVector, 1>(tile)),
+        load_piece<kBits, kVector, 2>(tile));
+  } else {
+    return load(tile + kVector * kVectorBytes);
+  }
+}
+
 // The codes of one step, a byte each.
 template <int kBits, std::size_t kStep>
 LAMELLA_INLINE __m256i step_codes(const std::uint8_t* tile) {
-  constexpr int kLow = low_width(kBits);
-  constexpr StepPlace kPlace = step_place(kStep, kLow);
-  const __m256i vector = load(tile + kPlace.byte);
-  if constexpr (kBits == 8) return vector;
-  const __m256i low =
-      _mm256_and_si256(_mm256_srli_epi16(vector, kPlace.shift), _mm256_set1_epi8((1 << kLow) - 1));
-  if constexpr (kLow == kBits) {
-    return low;
-  } else {
-    constexpr int kHigh = kBits - kLow;
-    constexpr StepPlace kNext = step_place(kStep, kHigh);
-    __m256i high = load(tile + tile_bytes(kLow) + kNext.byte);
-    // One shift moves the bits from their place in the byte to their place in the code.
-    if constexpr (kNext.shift > kLow) {
-      high = _mm256_srli_epi16(high, kNext.shift - kLow);
-    } else {
-      high = _mm256_slli_epi16(high, kLow - kNext.shift);
-    }
-    const __m256i mask = _mm256_set1_epi8(((1 << kHigh) - 1) << kLow);
-    return _mm256_or_si256(low, _mm256_and_si256(high, mask));
-  }
+  constexpr StepPlace kPlace = step_place(kBits, kStep);
+  const __m256i vector = load_vector<kBits, kPlace.vector>(tile);
+  // Spread vectors of one step have no other bits.
+  if constexpr (kBits == 8 || (kBits > 4 && is_spread(kBits, kPlace.vector))) return vector;
+  return _mm256_and_si256(_mm256_srli_epi16(vector, kPlace.shift),
+                          _mm256_set1_epi8(static_cast<char>((1 << kBits) - 1)));
 }
 
 LAMELLA_INLINE __m256 load_scale(const LinearWeight& weight, std::size_t grid) {
@@ -136,8 +141,8 @@ struct Tile {
   template <std::size_t kPart>
   LAMELLA_INLINE __m256 add(__m256i dot, const TokenBlock& token, __m256 sums) const {
     // The upper half of each 32-bit zero point is 0, so that this multiplies only the lower one.
-    const auto part = static_cast<short>(sum_of_part<kParts, kPart>(token));
-    const __m256i sum = _mm256_set1_epi16(part);
+    const std::int32_t part = sum_of_part<kParts, kPart>(token);
+    const __m256i sum = _mm256_set1_epi32(part);
     const __m256i exact = _mm256_sub_epi32(dot, _mm256_madd_epi16(zero[kPart], sum));
     const __m256 step = _mm256_mul_ps(scale[kPart], _mm256_set1_ps(token.scale));
     return _mm256_fmadd_ps(step, _mm256_cvtepi32_ps(exact), sums);

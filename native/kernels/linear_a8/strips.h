@@ -9,10 +9,9 @@
 namespace lamella {
 
 // Bytes from what is computed to what is asked for.
-inline constexpr std::size_t kTileAhead = 4096, kScaleAhead = 2048;
-inline constexpr int kSecondCache = 2;  // where it goes, as __builtin_prefetch numbers caches
+inline constexpr std::size_t kTileAhead = 2048, kScaleAhead = 512;
 
-// Strips that are computed side by side: one, two neighbours, or one twice where none follows.
+// Strips that are computed side by side: one, two of them, or one twice.
 struct Strips {
   std::size_t first;
   std::size_t last;
@@ -23,16 +22,17 @@ struct Strips {
 template <int kBits, bool kSparse>
 LAMELLA_INLINE void prefetch_behind(const LinearWeight& weight, std::size_t strip,
                                     std::size_t block) {
+  constexpr int kFirstCache = 3;  // as __builtin_prefetch numbers caches
   // Numbers, because the addresses may lie behind the arrays.
   const std::uint8_t* codes = kSparse ? weight.kept_codes(strip, block) : weight.tile(strip, block);
   const auto tile = reinterpret_cast<std::uintptr_t>(codes) + kTileAhead;
   for (std::size_t byte = 0; byte < tile_bytes(kBits); byte += 64) {
-    __builtin_prefetch(reinterpret_cast<const void*>(tile + byte), 0, kSecondCache);
+    __builtin_prefetch(reinterpret_cast<const void*>(tile + byte), 0, kFirstCache);
   }
   if (weight.half_scale == nullptr) return;
   const auto scale = reinterpret_cast<std::uintptr_t>(weight.half_scale) + kScaleAhead;
   const std::size_t at = sizeof(std::uint16_t) * weight.grid(strip, block);
-  __builtin_prefetch(reinterpret_cast<const void*>(scale + at), 0, kSecondCache);
+  __builtin_prefetch(reinterpret_cast<const void*>(scale + at), 0, kFirstCache);
 }
 
 // The input of one token and block.

@@ -33,10 +33,17 @@ std::string listed_names() {
 
 #if LAMELLA_X86
 
-// Compilers differ in whether __builtin_cpu_supports knows AVX-VNNI: leaf 7.1, EAX bit 4.
-bool has_avxvnni() {
+// Compilers differ in whether __builtin_cpu_supports knows F16C and AVX-VNNI. Where AVX2 is there,
+// the system keeps the registers that both use.
+bool has_f16c() {
   unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
-  return __get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx) != 0 && (eax >> 4 & 1) != 0;
+  return __get_cpuid(1, &eax, &ebx, &ecx, &edx) != 0 && (ecx & bit_F16C) != 0;
+}
+
+bool has_avxvnni() {
+  constexpr unsigned kAvxVnniBit = 1u << 4;  // of leaf 7.1 in EAX
+  unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
+  return __get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx) != 0 && (eax & kAvxVnniBit) != 0;
 }
 
 // The builtin wants a literal.
@@ -49,7 +56,7 @@ constexpr IsaSet kOwnAvx512Vbmi2 = isa::kAvx512Vbmi2 & ~isa::kAvx512;
 constexpr IsaFeature kFeatures[] = {
     {"AVX2", isa::kAvx2, LAMELLA_HAS("avx2")},
     {"FMA", isa::kAvx2, LAMELLA_HAS("fma")},
-    {"F16C", isa::kAvx2, LAMELLA_HAS("f16c")},
+    {"F16C", isa::kAvx2, &has_f16c},
     {"BMI2", isa::kAvx2, LAMELLA_HAS("bmi2")},
     {"AVX-VNNI", kOwnAvxVnni, &has_avxvnni},
     {"AVX-512 F", kOwnAvx512, LAMELLA_HAS("avx512f")},

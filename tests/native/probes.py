@@ -18,6 +18,8 @@ NATIVE = HERE.parents[1] / "native"
 FLAGS = ("-std=c++17", "-O1", "-Wall", "-Wextra", "-Werror", "-ffp-contract=off", "-pthread")
 # Optimizing code with these checks takes minutes.
 SANITIZERS = ("-O0", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+# What builds lamella on x86-64.
+COMPILERS = ("g++", "clang++-16")
 ARM_COMPILER = "aarch64-linux-gnu-g++"
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from native.probes import ARM_COMPILER, SANITIZERS, build, emulator, run_probe
+from native.probes import ARM_COMPILER, COMPILERS, SANITIZERS, build, emulator, run_probe
 
 from lamella import _native
 from lamella.formats import WEIGHT_BITS
@@ -56,7 +56,7 @@ def test_arm64_gives_the_same_bytes_under_qemu(tmp_path: Path) -> None:
     check([*command, str(program)], "portable", tmp_path)
 
 
-@pytest.mark.parametrize("compiler", ["g++", "clang++"])
+@pytest.mark.parametrize("compiler", COMPILERS)
 def test_sanitizers_find_nothing_in_any_kernel(compiler: str, tmp_path: Path) -> None:
     program = build(compiler, tmp_path, "probe", ("pack",), *SANITIZERS)
     for isa in _native.isa_of_this_processor():

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from native.probes import ARM_COMPILER, SANITIZERS, build, emulator, run_probe
+from native.probes import ARM_COMPILER, COMPILERS, SANITIZERS, build, emulator, run_probe
 
 from lamella import _native
 from native import reference_float as reference
@@ -88,7 +88,7 @@ def test_arm64_gives_the_same_bits_under_qemu(tmp_path: Path) -> None:
     check([*processors[0], program], "portable", tmp_path)
 
 
-@pytest.mark.parametrize("compiler", ["g++", "clang++"])
+@pytest.mark.parametrize("compiler", COMPILERS)
 def test_sanitizers_find_nothing_in_any_kernel(compiler: str, tmp_path: Path) -> None:
     program = build(compiler, tmp_path, "float_probe", OPERATIONS, *SANITIZERS)
     for isa in _native.isa_of_this_processor():

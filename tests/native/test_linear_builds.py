@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from native.probes import ARM_COMPILER, SANITIZERS, build, emulator, run_probe
+from native.probes import ARM_COMPILER, COMPILERS, SANITIZERS, build, emulator, run_probe
 
 from lamella import _native
 from lamella.formats import WEIGHT_BITS
@@ -87,7 +87,7 @@ def test_arm64_gives_the_same_bits_under_qemu(tmp_path: Path) -> None:
         assert b"which this processor lacks" in refused.stderr
 
 
-@pytest.mark.parametrize("compiler", ["g++", "clang++"])
+@pytest.mark.parametrize("compiler", COMPILERS)
 def test_sanitizers_find_nothing_in_any_kernel(compiler: str, tmp_path: Path) -> None:
     program = build(compiler, tmp_path, "probe_linear", OPERATIONS, *SANITIZERS)
     for isa in _native.isa_of_this_processor():

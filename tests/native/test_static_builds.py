@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from native.probes import ARM_COMPILER, SANITIZERS, build, emulator, run_probe
+from native.probes import ARM_COMPILER, COMPILERS, SANITIZERS, build, emulator, run_probe
 from native.reference_layers import ACTIVATIONS
 from native.reference_static import Bytes, Layer, Window, draw, draw_codes
 
@@ -123,7 +123,7 @@ def test_arm64_gives_the_same_bits_under_qemu(tmp_path: Path) -> None:
     check([*oldest, program], "neon", tmp_path)
 
 
-@pytest.mark.parametrize("compiler", ["g++", "clang++"])
+@pytest.mark.parametrize("compiler", COMPILERS)
 def test_sanitizers_find_nothing_in_any_kernel(compiler: str, tmp_path: Path) -> None:
     program = build(compiler, tmp_path, "probe_static", OPERATIONS, *SANITIZERS)
     for isa in _native.isa_of_this_processor():

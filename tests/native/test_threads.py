@@ -8,16 +8,18 @@ import sys
 from pathlib import Path
 
 import pytest
-from native.probes import ARM_COMPILER, SANITIZERS, build, emulator
+from native.probes import ARM_COMPILER, COMPILERS, SANITIZERS, build, emulator
 
 from lamella import _native
 
 
+@pytest.mark.parametrize("compiler", COMPILERS)
 @pytest.mark.parametrize("flags", [("-fsanitize=thread",), SANITIZERS], ids=["thread", "address"])
 def test_every_index_is_visited_once_and_without_a_race(
-    flags: tuple[str, ...], tmp_path: Path
+    flags: tuple[str, ...], compiler: str, tmp_path: Path
 ) -> None:
-    subprocess.run([build("g++", tmp_path, "probe_threads", (), *flags)], check=True, timeout=120)
+    program = build(compiler, tmp_path, "probe_threads", (), *flags)
+    subprocess.run([program], check=True, timeout=120)
 
 
 @pytest.mark.arm

@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 
 import pytest
-from native.probes import ARM_COMPILER, NATIVE, SANITIZERS, emulator
+from native.probes import ARM_COMPILER, COMPILERS, NATIVE, SANITIZERS, emulator
 from native.vectors import FILE, HEADING, answer, program
 
 from lamella import _native
@@ -52,9 +52,12 @@ def test_the_file_has_every_operation_and_no_case_twice() -> None:
     assert functions <= named
 
 
-def test_every_instruction_set_of_this_processor_gives_the_bits(tmp_path: Path) -> None:
+@pytest.mark.parametrize("compiler", COMPILERS)
+def test_every_instruction_set_of_this_processor_gives_the_bits(
+    compiler: str, tmp_path: Path
+) -> None:
     # The flags of the other builds, which share what they compile.
-    built = program("g++", tmp_path, *SANITIZERS)
+    built = program(compiler, tmp_path, *SANITIZERS)
     for isa in _native.isa_of_this_processor():
         check([built], "all", isa)
 

@@ -119,10 +119,10 @@ void pack_grids(std::size_t rows, std::size_t groups, const Item* items, Item* p
                 std::size_t padding = 0) {
   const std::size_t grids = groups + padding;
   for (std::size_t row = 0; row < strips_of(rows) * kStripRows; ++row) {
-    Item* strip = packed + row / kStripRows * grids * kStripRows + row % kStripRows;
+    const std::size_t first = row / kStripRows * grids * kStripRows + row % kStripRows;
     for (std::size_t grid = 0; grid < grids; ++grid) {
       const bool filled = row < rows && grid < groups;
-      strip[grid * kStripRows] = filled ? items[row * groups + grid] : Item(0);
+      packed[first + grid * kStripRows] = filled ? items[row * groups + grid] : Item(0);
     }
   }
 }

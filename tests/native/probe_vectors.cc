@@ -2,8 +2,9 @@
 // Inputs come from an integer generator, so that they are the same bits on every processor.
 //
 // To add an operation, add one row to `kOperations`; `python tests/native/vectors.py` writes the
-// file that every build must repeat. Arguments: "small" for the first shape of each operation, or
-// "all". The selected kernels go to stderr.
+// file that every build must repeat. Arguments: "small" for the first shape of each operation,
+// "all", or "allocating" for nothing but a kernel that allocates, which is to be refused. The
+// selected kernels go to stderr.
 #include <cinttypes>
 #include <cstdint>
 #include <cstdio>
@@ -34,44 +35,44 @@ using namespace lamella::vectors;
 // Shape: rows, cols, bits, group.
 void run_pack(const Case& one) {
   const PackKernel& kernel = pack_select(one.allowed);
-  say(kernel.name);
   const std::size_t rows = one.shape[0], cols = one.shape[1], group = one.shape[3];
   const PackShape shape{rows, cols, static_cast<int>(one.shape[2])};
   const Bytes codes = one.draw.codes(rows * cols, shape.bits);
   Bytes packed(rows * packed_row_bytes(cols, shape.bits)), unpacked(codes.size());
-  kernel.calls->pack(shape, codes.data(), packed.data());
-  kernel.calls->unpack(shape, packed.data(), unpacked.data());
   const Bytes mask = one.draw.codes(rows * packed_row_bytes(cols, 1), 8);
   const MaskShape masked{rows, cols, kept_codes(rows, cols, mask.data())};
   Bytes kept(masked.kept), restored(codes.size());
-  kernel.calls->compact(masked, codes.data(), mask.data(), kept.data());
   const Bytes zero = one.draw.codes(rows * groups_of(cols, group), shape.bits);
-  kernel.calls->expand(masked, kept.data(), mask.data(), {zero.data(), group}, restored.data());
+  run_kernel(kernel, [&] {
+    kernel.calls->pack(shape, codes.data(), packed.data());
+    kernel.calls->unpack(shape, packed.data(), unpacked.data());
+    kernel.calls->compact(masked, codes.data(), mask.data(), kept.data());
+    kernel.calls->expand(masked, kept.data(), mask.data(), {zero.data(), group}, restored.data());
+  });
   for (const Bytes& part : {packed, unpacked, kept, restored}) one.hash.add(part);
 }
 
 // Shape: rows, cols. Numbers, then any patterns.
-template <typename Run>
-void run_rows(const Case& one, const char* kernel, const Run& run) {
-  say(kernel);
+template <typename Kernel, typename Run>
+void run_rows(const Case& one, const Kernel& kernel, const Run& run) {
   const std::size_t size = one.shape[0] * one.shape[1];
   for (const Floats& x : {one.draw.reals(size), one.draw.patterns(size)}) {
     Floats y(size);
-    run(x.data(), y.data());
+    run_kernel(kernel, [&] { run(x.data(), y.data()); });
     one.hash.add(y);
   }
 }
 
 void run_softmax(const Case& one) {
   const SoftmaxKernel& kernel = softmax_select(one.allowed);
-  run_rows(one, kernel.name,
+  run_rows(one, kernel,
            [&](const float* x, float* y) { kernel.run(one.shape[0], one.shape[1], x, y); });
 }
 
 void run_rmsnorm(const Case& one) {
   const RmsnormKernel& kernel = rmsnorm_select(one.allowed);
   const Floats weight = one.draw.reals(one.shape[1]);
-  run_rows(one, kernel.name, [&](const float* x, float* y) {
+  run_rows(one, kernel, [&](const float* x, float* y) {
     kernel.run(one.shape[0], one.shape[1], x, {weight.data(), 0x1p-17f}, y);
   });
 }
@@ -79,7 +80,7 @@ void run_rmsnorm(const Case& one) {
 void run_layernorm(const Case& one) {
   const LayernormKernel& kernel = layernorm_select(one.allowed);
   const Floats weight = one.draw.reals(one.shape[1]), bias = one.draw.reals(one.shape[1]);
-  run_rows(one, kernel.name, [&](const float* x, float* y) {
+  run_rows(one, kernel, [&](const float* x, float* y) {
     kernel.run(one.shape[0], one.shape[1], x, {weight.data(), bias.data(), 0x1p-17f}, y);
   });
 }
@@ -87,7 +88,7 @@ void run_layernorm(const Case& one) {
 template <UnaryFn ElementwiseCalls::* kFunction>
 void run_unary(const Case& one) {
   const ElementwiseKernel& kernel = elementwise_select(one.allowed);
-  run_rows(one, kernel.name, [&](const float* x, float* y) {
+  run_rows(one, kernel, [&](const float* x, float* y) {
     (kernel.calls->*kFunction)(one.shape[0] * one.shape[1], x, y);
   });
 }
@@ -98,7 +99,7 @@ void run_binary(const Case& one) {
   const std::size_t size = one.shape[0] * one.shape[1];
   const Floats b = one.draw.reals(size);
   const Broadcast shape = plan_broadcast({&size, 1}, {&size, 1});
-  run_rows(one, kernel.name, [&](const float* a, float* y) {
+  run_rows(one, kernel, [&](const float* a, float* y) {
     (kernel.calls->*kFunction)(shape, a, b.data(), y, {0, size});
   });
 }
@@ -106,7 +107,6 @@ void run_binary(const Case& one) {
 // Shape: tokens, heads, half; as many positions as tokens, in falling order.
 void run_rope(const Case& one) {
   const RopeKernel& kernel = rope_select(one.allowed);
-  say(kernel.name);
   const RopeShape shape{one.shape[0], one.shape[1], one.shape[2]};
   const Floats x = one.draw.reals(shape.tokens * shape.heads * 2 * shape.half);
   const Floats cosine = one.draw.reals(shape.tokens * shape.half);
@@ -116,7 +116,8 @@ void run_rope(const Case& one) {
     position[i] = static_cast<std::int32_t>(shape.tokens - 1 - i);
   }
   Floats y(x.size());
-  kernel.run(shape, x.data(), {cosine.data(), sine.data(), position.data()}, y.data());
+  const RopeTables tables{cosine.data(), sine.data(), position.data()};
+  run_kernel(kernel, [&] { kernel.run(shape, x.data(), tables, y.data()); });
   one.hash.add(y);
 }
 
@@ -227,6 +228,11 @@ void print_case(const Operation& operation, std::size_t index, IsaSet allowed) {
 int main(int count, char** arguments) {
   IsaSet allowed = isa::kNone;
   if (!probe::start(count, arguments, &allowed)) return 2;
+  probe::watch_allocations();
+  if (std::strcmp(arguments[1], "allocating") == 0) {
+    run_kernel(Kernel{"allocating", isa::kNone}, [] { Bytes(12); });
+    return 0;
+  }
   const bool small = std::strcmp(arguments[1], "small") == 0;
   for (const Operation& operation : kOperations) {
     const std::size_t cases = small ? 1 : operation.shapes.size();

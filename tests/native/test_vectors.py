@@ -7,6 +7,7 @@ every shape with every instruction set.
 from __future__ import annotations
 
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,8 @@ def check(command: list[str | Path], cases: str, isa: str) -> None:
         assert lines == list(reversed(first.values()))
     ran = {name.rpartition("_")[2] for name in kernels}
     assert isa in ran or isa not in OWN
+    works = {name.rpartition("_")[0] for name in kernels}
+    assert works == {row["name"].rpartition("_")[0] for row in _native.kernels()}
 
 
 def test_the_file_has_every_operation_and_no_case_twice() -> None:
@@ -53,11 +56,16 @@ def test_the_file_has_every_operation_and_no_case_twice() -> None:
 
 
 @pytest.mark.parametrize("compiler", COMPILERS)
-def test_every_instruction_set_of_this_processor_gives_the_bits(
+def test_every_instruction_set_of_this_processor_gives_the_bits_and_allocates_nothing(
     compiler: str, tmp_path: Path
 ) -> None:
     # The flags of the other builds, which share what they compile.
     built = program(compiler, tmp_path, *SANITIZERS)
+    refused = subprocess.run([built, "allocating"], capture_output=True, text=True, check=False)
+    assert (refused.returncode, refused.stderr) == (
+        1,
+        "allocating\nallocating allocates 12 bytes\n",
+    )
     for isa in _native.isa_of_this_processor():
         check([built], "all", isa)
 

@@ -22,12 +22,13 @@ inline void run_quantize(const Case& one) {
   const std::uint8_t inverted = one.shape[2] != 0 ? 128 : 0;
   const Grids grids{scale.size(), scale.data(), zero.data(), inverted};
   const QuantizeKernel& kernel = quantize_select(one.allowed);
-  say(kernel.name);
   for (const Floats& x : {one.draw.reals(count), one.draw.patterns(count)}) {
     Bytes codes(count);
-    kernel.calls->quantize(grids, x.data(), codes.data(), {0, count});
     Floats back(count);
-    kernel.calls->dequantize(grids, codes.data(), back.data(), {0, count});
+    run_kernel(kernel, [&] {
+      kernel.calls->quantize(grids, x.data(), codes.data(), {0, count});
+      kernel.calls->dequantize(grids, codes.data(), back.data(), {0, count});
+    });
     one.hash.add(codes);
     one.hash.add(back);
   }
@@ -37,13 +38,12 @@ inline void run_quantize(const Case& one) {
 inline void run_transpose(const Case& one) {
   const Shape sizes(one.shape.begin() + 1, one.shape.end());
   const TransposeKernel& kernel = transpose_select(one.allowed);
-  say(kernel.name);
   const Bytes x = one.draw.codes(one.shape[0] * sizes[0] * sizes[1] * sizes[2], 8);
   std::size_t order[] = {0, 1, 2};
   do {
     const TransposePlan plan = plan_transpose(one.shape[0], {sizes.data(), 3}, order);
     Bytes y(x.size());
-    kernel.run({plan, x.data(), y.data()}, {0, plan.units()});
+    run_kernel(kernel, [&] { kernel.run({plan, x.data(), y.data()}, {0, plan.units()}); });
     one.hash.add(y);
   } while (std::next_permutation(order, order + 3));
 }
@@ -51,7 +51,6 @@ inline void run_transpose(const Case& one) {
 // Shape: three sizes. One input has them; the other lacks every selection of them in turn.
 inline void run_broadcast(const Case& one) {
   const ElementwiseKernel& kernel = elementwise_select(one.allowed);
-  say(kernel.name);
   const std::size_t count = one.shape[0] * one.shape[1] * one.shape[2];
   const Floats a = one.draw.reals(count), b = one.draw.reals(count);
   for (std::size_t lacks = 0; lacks < 8; ++lacks) {
@@ -59,8 +58,10 @@ inline void run_broadcast(const Case& one) {
     for (std::size_t i = 0; i < 3; ++i) sizes[i] = (lacks >> i & 1) != 0 ? 1 : sizes[i];
     const Span<std::size_t> whole{one.shape.data(), 3}, part{sizes.data(), 3};
     Floats right(count), left(count);
-    kernel.calls->sub(plan_broadcast(whole, part), a.data(), b.data(), right.data(), {0, count});
-    kernel.calls->sub(plan_broadcast(part, whole), b.data(), a.data(), left.data(), {0, count});
+    run_kernel(kernel, [&] {
+      kernel.calls->sub(plan_broadcast(whole, part), a.data(), b.data(), right.data(), {0, count});
+      kernel.calls->sub(plan_broadcast(part, whole), b.data(), a.data(), left.data(), {0, count});
+    });
     one.hash.add(right);
     one.hash.add(left);
   }

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <vector>
 
+#include "allocations.h"
 #include "base/isa.h"
 
 namespace lamella::vectors {
@@ -93,6 +94,11 @@ struct Case {
   IsaSet allowed;
 };
 
-inline void say(const char* kernel) { std::fprintf(stderr, "%s\n", kernel); }
+// Says which kernel run() calls, and stops where it allocates.
+template <typename Kernel, typename Run>
+void run_kernel(const Kernel& kernel, const Run& run) {
+  std::fprintf(stderr, "%s\n", kernel.name);
+  probe::watch_kernel(kernel.name, run);
+}
 
 }  // namespace lamella::vectors

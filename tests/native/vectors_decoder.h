@@ -25,9 +25,8 @@ struct Filled {
       place[i] = static_cast<std::int32_t>(positions - 1 - i);
     }
     const KvStoreKernel& kernel = kv_store_select(one.allowed);
-    say(kernel.name);
     const Floats x = one.draw.reals(positions * kv_heads * head_dim);
-    kernel.run({x.data(), place.data(), cache}, {0, positions});
+    run_kernel(kernel, [&] { kernel.run({x.data(), place.data(), cache}, {0, positions}); });
   }
 
   CacheFormat form;
@@ -70,8 +69,7 @@ inline void run_attention(const Case& one) {
   Ids seen(positions);
   Floats scores(call.group() * positions);
   const AttentionKernel& kernel = attention_select(one.allowed);
-  say(kernel.name);
-  kernel.run(call, {seen.data(), scores.data()}, {0, call.units()});
+  run_kernel(kernel, [&] { kernel.run(call, {seen.data(), scores.data()}, {0, call.units()}); });
   one.hash.add(y);
 }
 
@@ -102,10 +100,9 @@ inline void run_embed(const Case& one) {
   for (std::size_t i = rows; i > 0; --i) id.push_back(static_cast<std::int32_t>(i - 1));
   Floats y(rows * cols);
   const EmbedKernel& kernel = embed_select(one.allowed);
-  say(kernel.name);
   const EmbedTable table{cols, packed ? &weight : nullptr, bits == 16 ? half.data() : nullptr,
                          bits == 32 ? single.data() : nullptr};
-  kernel.run({table, id.data(), y.data()}, {0, rows});
+  run_kernel(kernel, [&] { kernel.run({table, id.data(), y.data()}, {0, rows}); });
   one.hash.add(y);
 }
 
@@ -114,16 +111,18 @@ inline void run_sample(const Case& one) {
   const std::size_t count = one.shape[0];
   const Floats logits = one.draw.reals(count);
   const SampleKernel& kernel = sample_select(one.allowed);
-  say(kernel.name);
   Floats powers(count);
   std::vector<std::uint64_t> keys(count);
-  Ids tokens{kernel.calls->argmax(count, logits.data())};
-  for (std::uint64_t step = 0; step < 32; ++step) {
-    const Sampling sampling{static_cast<float>(one.shape[1]) / 8, one.shape[2],
-                            static_cast<double>(one.shape[3]) / 64, one.draw.number(), step};
-    tokens.push_back(
-        kernel.calls->sample({count, logits.data(), sampling}, {powers.data(), keys.data()}));
-  }
+  Ids tokens(1 + 32);
+  run_kernel(kernel, [&] {
+    tokens[0] = kernel.calls->argmax(count, logits.data());
+    for (std::uint64_t step = 0; step < 32; ++step) {
+      const Sampling sampling{static_cast<float>(one.shape[1]) / 8, one.shape[2],
+                              static_cast<double>(one.shape[3]) / 64, one.draw.number(), step};
+      const SampleScratch scratch{powers.data(), keys.data()};
+      tokens[1 + step] = kernel.calls->sample({count, logits.data(), sampling}, scratch);
+    }
+  });
   one.hash.add(tokens);
 }
 

@@ -40,9 +40,10 @@ void run_linear_float(const Case& one) {
   const Floats x = one.draw.reals(tokens * cols), bias = one.draw.reals(rows);
   Floats y(tokens * rows);
   const LinearFloatKernel& kernel = linear_float_select(kKind, one.allowed);
-  say(kernel.name);
   const auto after = static_cast<Activation>(one.shape[4]);
-  kernel.run({weight, tokens, x.data(), bias.data(), after, y.data()}, {0, strips});
+  run_kernel(kernel, [&] {
+    kernel.run({weight, tokens, x.data(), bias.data(), after, y.data()}, {0, strips});
+  });
   one.hash.add(y);
 }
 
@@ -59,10 +60,11 @@ inline void run_conv2d_f32(const Case& one) {
   const Floats bias = one.draw.reals(outputs);
   Floats y(window.positions() * outputs);
   const Conv2dF32Kernel& kernel = conv2d_f32_select(one.allowed);
-  say(kernel.name);
-  kernel.run({window, groups, channels, outputs, x.data(), weight.data(), bias.data(), -200.0f,
-              200.0f, y.data()},
-             {0, window.rows()});
+  run_kernel(kernel, [&] {
+    kernel.run({window, groups, channels, outputs, x.data(), weight.data(), bias.data(), -200.0f,
+                200.0f, y.data()},
+               {0, window.rows()});
+  });
   one.hash.add(y);
 }
 
@@ -79,9 +81,10 @@ inline void run_depthwise_f32(const Case& one) {
   const Floats weight = one.draw.reals(window.taps() * channels), bias = one.draw.reals(channels);
   Floats y(window.positions() * channels);
   const DepthwiseF32Kernel& kernel = depthwise_f32_select(one.allowed);
-  say(kernel.name);
-  kernel.run({window, channels, x.data(), weight.data(), bias.data(), -60.0f, 60.0f, y.data()},
-             {0, window.rows()});
+  run_kernel(kernel, [&] {
+    kernel.run({window, channels, x.data(), weight.data(), bias.data(), -60.0f, 60.0f, y.data()},
+               {0, window.rows()});
+  });
   one.hash.add(y);
 }
 
@@ -91,11 +94,12 @@ inline void run_pool2d(const Case& one) {
   const std::size_t channels = one.shape[3];
   const std::size_t size = window.images * window.y.in * window.x.in * channels;
   const PoolKernel& kernel = pool2d_select(one.allowed);
-  say(kernel.name);
   for (const Floats& x : {one.draw.reals(size), one.draw.patterns(size)}) {
     for (const Pool pool : {Pool::kAverage, Pool::kAverageWithPadding, Pool::kMaximum}) {
       Floats y(window.positions() * channels);
-      kernel.run({window, pool, channels, x.data(), y.data()}, {0, window.rows()});
+      run_kernel(kernel, [&] {
+        kernel.run({window, pool, channels, x.data(), y.data()}, {0, window.rows()});
+      });
       one.hash.add(y);
     }
   }

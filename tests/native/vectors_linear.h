@@ -16,8 +16,8 @@ struct Quantized {
         half_sum(scale.size()),
         input{tokens, cols, codes.data(), scale.data(), sum.data(), half_sum.data()} {
     const LinearInputKernel& kernel = linear_input_select(one.allowed);
-    say(kernel.name);
-    kernel.run(one.draw.reals(tokens * cols).data(), input, {0, tokens});
+    const Floats x = one.draw.reals(tokens * cols);
+    run_kernel(kernel, [&] { kernel.run(x.data(), input, {0, tokens}); });
   }
 
   std::vector<std::int8_t> codes;
@@ -61,8 +61,9 @@ void run_linear(const Case& one) {
                             plain ? nullptr : zero.data()};
   Floats y(tokens * rows);
   const LinearKernel& kernel = linear_a8_select(kBits, one.allowed);
-  say(kernel.name);
-  kernel.run({weight, quantized.input, plain ? nullptr : bias.data(), y.data()}, {0, strips});
+  run_kernel(kernel, [&] {
+    kernel.run({weight, quantized.input, plain ? nullptr : bias.data(), y.data()}, {0, strips});
+  });
   one.hash.add(y);
 }
 
@@ -100,8 +101,8 @@ void run_sparse(const Case& one) {
                             starts.data()};
   Floats y(tokens * rows);
   const SparseLinearKernel& kernel = sparse_linear_a8_select(kBits, one.allowed);
-  say(kernel.name);
-  kernel.run({weight, quantized.input, nullptr, y.data()}, {0, strips});
+  run_kernel(kernel,
+             [&] { kernel.run({weight, quantized.input, nullptr, y.data()}, {0, strips}); });
   one.hash.add(y);
 }
 

@@ -82,9 +82,10 @@ void run_conv2d(const Case& one) {
   Finish finish(one, window, groups * cols, groups * rows, shape[10]);
   const Epilogue epilogue = finish.epilogue(one, sum);
   const Conv2dKernel& kernel = conv2d_a8_select(kBits, one.allowed);
-  say(kernel.name);
-  kernel.run({{size, tiles.data()}, window, epilogue, finish.source, finish.finished},
-             {0, window.positions()}, {0, size.strips()});
+  run_kernel(kernel, [&] {
+    kernel.run({{size, tiles.data()}, window, epilogue, finish.source, finish.finished},
+               {0, window.positions()}, {0, size.strips()});
+  });
   one.hash.add(finish.y);
 }
 
@@ -102,9 +103,10 @@ inline void run_depthwise_a8(const Case& one) {
   Finish finish(one, window, size.channels, size.channels, shape[8]);
   const Epilogue epilogue = finish.epilogue(one, sum);
   const DepthwiseKernel& kernel = depthwise_a8_select(one.allowed);
-  say(kernel.name);
-  kernel.run({{size, weights.data()}, window, epilogue, finish.source, finish.finished},
-             {0, window.positions()});
+  run_kernel(kernel, [&] {
+    kernel.run({{size, weights.data()}, window, epilogue, finish.source, finish.finished},
+               {0, window.positions()});
+  });
   one.hash.add(finish.y);
 }
 

@@ -24,7 +24,12 @@ ARM_COMPILER = "aarch64-linux-gnu-g++"
 
 
 def build(
-    compiler: str, folder: Path, probe: str, operations: tuple[str, ...], *flags: str
+    compiler: str,
+    folder: Path,
+    probe: str,
+    operations: tuple[str, ...],
+    *flags: str,
+    native: Path = NATIVE,
 ) -> Path:
     """Builds `probe`.cc with native/base and the kernels of some operations; skips without it.
 
@@ -33,12 +38,13 @@ def build(
     if shutil.which(compiler) is None:
         pytest.skip(f"{compiler} is not installed")
     program = folder / probe
-    sources = [HERE / f"{probe}.cc", *NATIVE.glob("base/*.cc")]
+    sources = [HERE / f"{probe}.cc", *native.glob("base/*.cc")]
     for operation in operations:
-        sources += NATIVE.glob(f"kernels/{operation}/*.cc")
+        sources += native.glob(f"kernels/{operation}/*.cc")
     # The folder of the run; each of several workers has a folder of its own in it.
     run = folder.parents[1] if "PYTEST_XDIST_WORKER" in os.environ else folder.parent
-    objects = [_compile([compiler, *FLAGS, *flags], source, run / "objects") for source in sources]
+    command = [compiler, *FLAGS, *flags, f"-I{native}"]
+    objects = [_compile(command, source, run / "objects") for source in sources]
     subprocess.run([compiler, *FLAGS, *flags, *objects, "-o", program], check=True)
     return program
 
@@ -52,7 +58,7 @@ def _compile(command: list[str], source: Path, folder: Path) -> Path:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not compiled.exists():
             part = compiled.with_suffix(".part")
-            subprocess.run([*command, f"-I{NATIVE}", "-c", source, "-o", part], check=True)
+            subprocess.run([*command, "-c", source, "-o", part], check=True)
             part.rename(compiled)
     return compiled
 

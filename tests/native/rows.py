@@ -2,12 +2,31 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Protocol, TypeVar
 
 import pytest
+from native.probes import NATIVE
 
 from lamella import _native
+
+# The rows of every operation, for whatever processor.
+ROWS = {
+    name
+    for path in NATIVE.glob("kernels/*/kernels.inc")
+    for name in re.findall(r"^LAMELLA_KERNEL\((\w+),", path.read_text(), re.MULTILINE)
+}
+# The set that each set extends.
+EXTENDED = {
+    "avx2": "portable",
+    "avxvnni": "avx2",
+    "avx512": "avx2",
+    "avx512vbmi2": "avx512",
+    "neon": "portable",
+    "dotprod": "neon",
+    "i8mm": "dotprod",
+}
 
 
 class Kernel(Protocol):
@@ -18,6 +37,13 @@ class Kernel(Protocol):
 
 
 Row = TypeVar("Row", bound=Kernel)
+
+
+def selected(work: str, isa: str) -> str:
+    """Returns the kernel that must run with a set: its own, or that of the set that it extends."""
+    while f"{work}_{isa}" not in ROWS:
+        isa = EXTENDED[isa]
+    return f"{work}_{isa}"
 
 
 def kernels_here(kernels: Sequence[Row]) -> list[Row]:

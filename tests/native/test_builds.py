@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from native.probes import ARM_COMPILER, COMPILERS, SANITIZERS, build, emulator, run_probe
+from native.rows import selected
 
 from lamella import _native
 from lamella.formats import WEIGHT_BITS
@@ -44,8 +45,7 @@ def check(command: list[str], isa: str, folder: Path) -> None:
     path = folder / "cases"
     path.write_bytes(b"".join(asked))
     given, ran = run_probe([*command, path], isa)
-    best = "pack_avx2" if isa.startswith("avx") else "pack_portable"
-    assert ran == len(expected) * [best]
+    assert ran == len(expected) * [selected("pack", isa)]
     assert given == b"".join(expected)
 
 

@@ -18,6 +18,7 @@ from native.reference_attention import FORMATS
 from native.reference_float import draw
 from native.reference_linear import Weight
 from native.reference_sample import Options
+from native.rows import selected
 
 from lamella import _native
 from lamella.formats import WEIGHT_BITS
@@ -118,10 +119,7 @@ def check(command: list[str], isa: str, folder: Path) -> None:
     path = folder / "cases"
     path.write_bytes(b"".join(asked for _, asked, _ in cases))
     given, ran = run_probe([*command, path], isa)
-    # A set without kernels of its own runs those of the set that it extends.
-    own = "avx2" if isa.startswith("avx") else "portable" if isa == "portable" else "neon"
-    portable = ("kv_store", "embed")
-    assert ran == [f"{name}_{'portable' if name in portable else own}" for name, _, _ in cases]
+    assert ran == [selected(name, isa) for name, _, _ in cases]
     at = 0
     for number, (name, _, answer) in enumerate(cases):
         assert given[at : at + len(answer)] == answer, f"case {number}, of {name}"

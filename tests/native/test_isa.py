@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import pytest
+from native.rows import selected
 
 from lamella import _native
 
@@ -18,17 +19,6 @@ PRINT_CHOICE = (
     "print(json.dumps([_native.isa(), _native.pack_kernel().name, *chosen]))"
 )
 NAMES = ("portable", "avx2", "avxvnni", "avx512", "avx512vbmi2", "neon", "dotprod", "i8mm")
-# The kernels of a set: pack, linear_w4a8, linear_input.
-KERNELS = {
-    "portable": ("portable", "portable", "portable"),
-    "avx2": ("avx2", "avx2", "avx2"),
-    "avxvnni": ("avx2", "avxvnni", "avx2"),
-    "avx512": ("avx2", "avx512", "avx2"),
-    "avx512vbmi2": ("avx2", "avx512", "avx2"),
-    "neon": ("portable", "neon", "neon"),
-    "dotprod": ("portable", "dotprod", "neon"),
-    "i8mm": ("portable", "i8mm", "neon"),
-}
 
 
 def choose(isa: str | None) -> subprocess.CompletedProcess[str]:
@@ -47,8 +37,7 @@ def chosen(isa: str | None) -> tuple[list[str], list[str]]:
 
 
 def kernels_of(isa: str) -> list[str]:
-    pack, linear, quantizer = KERNELS[isa]
-    return [f"pack_{pack}", f"linear_w4a8_{linear}", f"linear_input_{quantizer}"]
+    return [selected(work, isa) for work in ("pack", "linear_w4a8", "linear_input")]
 
 
 def test_portable_forces_the_portable_kernels() -> None:

@@ -16,6 +16,7 @@ from native.probes import ARM_COMPILER, COMPILERS, SANITIZERS, build, emulator, 
 from native.reference_float import Float
 from native.reference_layers import Axis
 from native.reference_linear import Weight, pack, pack_grids
+from native.rows import selected
 from native.windows import WINDOWS
 
 from lamella import _native
@@ -139,24 +140,13 @@ def sparse_cases() -> Iterator[tuple[bytes, bytes, str]]:
         yield asked, reference_linear.linear(weight, x).tobytes(), f"sparse_linear_w{bits}a8"
 
 
-def own(name: str, isa: str) -> str:
-    """Returns the set whose kernel runs where `isa` is allowed."""
-    if name.startswith("sparse"):
-        wide = ("avx512vbmi2",)
-    else:
-        wide = () if name in ("depthwise_f32", "pool2d") else ("avx512", "avx512vbmi2")
-    if not isa.startswith("avx"):
-        return isa
-    return wide[0] if isa in wide else "avx2"
-
-
 def check(command: list[str], isa: str, folder: Path) -> None:
     cases = (*linear_cases(), *conv_cases(), *pool_cases(), *sparse_cases())
     asked, expected, names = zip(*cases, strict=True)
     path = folder / "cases"
     path.write_bytes(b"".join(asked))
     given, ran = run_probe([*command, path], isa)
-    assert ran == [f"{name}_{own(name, isa)}" for name in names]
+    assert ran == [selected(name, isa) for name in names]
     wanted = np.frombuffer(b"".join(expected), np.uint32)
     np.testing.assert_array_equal(np.frombuffer(given, np.uint32), wanted)
 

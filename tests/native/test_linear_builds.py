@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from native.probes import ARM_COMPILER, COMPILERS, SANITIZERS, build, emulator, run_probe
+from native.rows import selected
 
 from lamella import _native
 from lamella.formats import WEIGHT_BITS
@@ -22,16 +23,6 @@ from native import reference_linear as reference
 
 OPERATIONS = ("linear_a8", "linear_input", "pack")
 SHAPES = ((1, 1, 1), (8, 32, 1), (9, 33, 4), (17, 100, 9), (3, 129, 2), (16, 64, 8), (5, 0, 1))
-# The kernels that each set selects where it is more than portable.
-KERNELS = {
-    "avx2": ("avx2", "avx2"),
-    "avxvnni": ("avx2", "avxvnni"),
-    "avx512": ("avx2", "avx512"),
-    "avx512vbmi2": ("avx2", "avx512"),
-    "neon": ("neon", "neon"),
-    "dotprod": ("neon", "dotprod"),
-    "i8mm": ("neon", "i8mm"),
-}
 
 
 def cases() -> Iterator[tuple[bytes, bytes, int]]:
@@ -66,9 +57,8 @@ def check(command: list[str], isa: str, folder: Path) -> None:
     path = folder / "cases"
     path.write_bytes(b"".join(asked))
     given, ran = run_probe([*command, path], isa)
-    quantizer, kernel = KERNELS.get(isa, ("portable", "portable"))
-    pairs = ((f"linear_input_{quantizer}", f"linear_w{bits}a8_{kernel}") for bits in widths)
-    assert ran == [name for pair in pairs for name in pair]
+    works = (work for bits in widths for work in ("linear_input", f"linear_w{bits}a8"))
+    assert ran == [selected(work, isa) for work in works]
     assert given == b"".join(expected)
 
 

@@ -16,6 +16,7 @@ import pytest
 from native.probes import ARM_COMPILER, COMPILERS, SANITIZERS, build, emulator, run_probe
 from native.reference_layers import ACTIVATIONS
 from native.reference_static import Bytes, Layer, Window, draw, draw_codes
+from native.rows import selected
 
 from lamella import _native
 from native import reference_static as reference
@@ -30,15 +31,6 @@ SHAPES = (
 )
 DEPTHWISE = ((19, 3, Window((1, 1), (1, 1, 1, 1))), (32, 5, Window((2, 2), (2, 2, 2, 2))))
 AFTER = ("none", "gelu", "none", "silu", "gelu_tanh", "none", "sigmoid", "hard_swish")
-# What runs depthwise_a8 where a set has no kernel of its own.
-CONV2D = {"i8mm": "dotprod", "avx512vbmi2": "avx512"}
-BELOW = {
-    "avxvnni": "avx2",
-    "avx512": "avx2",
-    "avx512vbmi2": "avx2",
-    "dotprod": "neon",
-    "i8mm": "neon",
-}
 
 
 def encode(layer: Layer, x: Bytes, window: Window, residual: Bytes | None, bits: int) -> bytes:
@@ -107,10 +99,8 @@ def check(command: list[str], isa: str, folder: Path) -> None:
     path = folder / "cases"
     path.write_bytes(b"".join(asked))
     given, ran = run_probe([*command, path], isa)
-    conv2d, depthwise = CONV2D.get(isa, isa), BELOW.get(isa, isa)
-    assert ran == [
-        f"conv2d_w{bits}a8_{conv2d}" if bits else f"depthwise_w8a8_{depthwise}" for bits in widths
-    ]
+    works = [f"conv2d_w{bits}a8" if bits else "depthwise_w8a8" for bits in widths]
+    assert ran == [selected(work, isa) for work in works]
     assert given == b"".join(expected)
 
 

@@ -8,7 +8,7 @@ NATIVE := $(shell find native setup.py pyproject.toml constraints.txt samples/mo
 TESTS ?= tests
 export OMP_NUM_THREADS ?= 2
 
-.PHONY: dev demo test test-arm vectors smoke lint types layers bench bench-kernels size clean
+.PHONY: dev demo test test-arm test-long vectors smoke lint types layers bench bench-kernels size clean
 
 dev: $(READY)
 
@@ -37,6 +37,10 @@ smoke: dev
 # kernel on every case of tests/native/vectors.tsv.
 test-arm: dev
 	LAMELLA_ARM=all $(RUN) -m pytest -m arm -v -s tests
+
+# A million random tiles for every kernel for integer dots, here and under qemu.
+test-long: dev
+	PYTHONPATH=tests $(RUN) -m native.tiles
 
 # After a change of a kernel's contract or with a new operation: what every processor must give.
 vectors: dev

@@ -1,5 +1,6 @@
 #include "base/threads.h"
 
+#include <algorithm>
 #include <chrono>
 #include <system_error>
 
@@ -12,6 +13,9 @@ namespace {
 
 // Longer than the gap between two layers of a model, shorter than what an idle user notices.
 constexpr std::chrono::microseconds kSpinTime(100);
+
+// The round that ends the workers.
+constexpr std::uint64_t kStop = ~std::uint64_t{0};
 
 void relax() {
 #if defined(__x86_64__)
@@ -45,32 +49,26 @@ std::size_t usable_processors() {
   return count == 0 ? 1 : count;
 }
 
-ThreadPool::ThreadPool(std::size_t threads) : spins_(threads <= usable_processors()) {
-  // A worker reads `workers_` and `parts_` only after the first round has started.
+ThreadPool::ThreadPool(std::size_t threads, std::size_t processors) : claims_(threads) {
+  // A worker reads `workers_` and `claims_` only after the first round has started.
+  const std::size_t workers = std::min(threads, processors) - 1;
   try {
-    workers_.reserve(threads - 1);
-    while (workers_.size() + 1 < threads) {
+    workers_.reserve(workers);
+    while (workers_.size() < workers) {
       workers_.emplace_back(&ThreadPool::work, this, workers_.size() + 1);
     }
   } catch (const std::system_error&) {
     // The system has no more threads: the results are the same with fewer.
   }
-  parts_ = workers_.size() + 1;
 }
 
 ThreadPool::~ThreadPool() {
   {
     const std::lock_guard<std::mutex> lock(mutex_);
-    stopped_ = true;
-    round_.fetch_add(1, std::memory_order_release);
+    round_.store(kStop, std::memory_order_release);
   }
   started_.notify_all();
   for (std::thread& worker : workers_) worker.join();
-}
-
-void ThreadPool::run_part(std::size_t index) const {
-  const Slice slice = slice_of(loop_.count, parts_, index);
-  if (slice.begin < slice.end) loop_.call(loop_.body, slice);
 }
 
 void ThreadPool::run_loop(const Loop& loop) {
@@ -80,34 +78,50 @@ void ThreadPool::run_loop(const Loop& loop) {
   }
   const std::lock_guard<std::mutex> turn(turn_);
   loop_ = loop;
-  working_.store(workers_.size(), std::memory_order_relaxed);
+  left_.store(threads(), std::memory_order_relaxed);
+  std::uint64_t round = 0;
   {
     const std::lock_guard<std::mutex> lock(mutex_);
-    round_.fetch_add(1, std::memory_order_release);
+    round = round_.fetch_add(1, std::memory_order_release) + 1;
   }
   started_.notify_all();
-  run_part(0);
-  const auto done = [this] { return working_.load(std::memory_order_acquire) == 0; };
-  if (spins_ && spin(done)) return;
+  run_parts(0, round);
+  const auto done = [this] { return left_.load(std::memory_order_acquire) == 0; };
+  if (spin(done)) return;
   std::unique_lock<std::mutex> lock(mutex_);
   finished_.wait(lock, done);
+}
+
+// Every part is taken once in every round. So a thread that comes too late for its round takes
+// none, and `loop_` stays as it is while somebody has a part.
+void ThreadPool::run_parts(std::size_t first, std::uint64_t round) {
+  const std::size_t parts = threads();
+  for (std::size_t i = 0; i < parts; ++i) {
+    const std::size_t part = first + i < parts ? first + i : first + i - parts;
+    std::uint64_t before = round - 1;
+    if (!claims_[part].round.compare_exchange_strong(before, round, std::memory_order_relaxed)) {
+      continue;
+    }
+    const Slice slice = slice_of(loop_.count, parts, part);
+    if (slice.begin < slice.end) loop_.call(loop_.body, slice);
+    if (left_.fetch_sub(1, std::memory_order_acq_rel) == 1 && first != 0) {
+      const std::lock_guard<std::mutex> lock(mutex_);
+      finished_.notify_one();
+    }
+  }
 }
 
 void ThreadPool::work(std::size_t index) {
   std::uint64_t seen = 0;
   const auto begun = [this, &seen] { return round_.load(std::memory_order_acquire) != seen; };
   while (true) {
-    if (!spins_ || !spin(begun)) {
+    if (!spin(begun)) {
       std::unique_lock<std::mutex> lock(mutex_);
       started_.wait(lock, begun);
     }
-    ++seen;
-    if (stopped_) return;
-    run_part(index);
-    if (working_.fetch_sub(1, std::memory_order_acq_rel) == 1) {
-      const std::lock_guard<std::mutex> lock(mutex_);
-      finished_.notify_one();
-    }
+    seen = round_.load(std::memory_order_acquire);
+    if (seen == kStop) return;
+    run_parts(index, seen);
   }
 }
 

@@ -28,22 +28,27 @@ constexpr Slice slice_of(std::size_t count, std::size_t parts, std::size_t index
 // Processors that this process may run on: its affinity mask, not the size of the machine.
 std::size_t usable_processors();
 
-// The caller is one of the threads. A waiting thread spins for a moment and then sleeps; where
-// there are more threads than usable processors, it sleeps at once. A child process after fork()
-// has none of the workers and needs a pool of its own.
+// The caller is one of the threads. A waiting thread spins for a moment and then sleeps. There are
+// never more threads than processors. A child process after fork() has none of the workers and
+// needs a pool of its own.
 class ThreadPool {
  public:
-  // Starts `threads` - 1 workers, or fewer if the system grants no more. `threads` is at least 1.
-  explicit ThreadPool(std::size_t threads);
+  // Splits loops into `threads` parts, at least 1, for as many threads; for fewer if there are
+  // fewer processors or the system grants no more.
+  explicit ThreadPool(std::size_t threads) : ThreadPool(threads, usable_processors()) {}
+  ThreadPool(std::size_t threads, std::size_t processors);
   ~ThreadPool();
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;
 
-  std::size_t threads() const { return workers_.size() + 1; }
+  // The number of parts.
+  std::size_t threads() const { return claims_.size(); }
 
-  // Calls body(Slice) once for each part of [0, count) that is not empty, part i of threads() on
-  // thread i, and returns when all are done. The body must neither throw nor call run().
-  // Callers from several threads take turns with the workers.
+  // Calls body(Slice) once for each part of [0, count) that is not empty and returns when all are
+  // done. Thread i begins with part i and then takes parts that nobody has begun, so that a worker
+  // which another process keeps from running holds up at most the part it is in. Without workers
+  // there is one call for the whole. The body must neither throw nor call run(). Callers from
+  // several threads take turns with the workers.
   template <typename Body>
   void run(std::size_t count, const Body& body) {
     run_loop({[](const void* erased, Slice slice) { (*static_cast<const Body*>(erased))(slice); },
@@ -57,21 +62,24 @@ class ThreadPool {
     std::size_t count;
   };
 
+  // The last round in which somebody took a part; a line of the cache for each.
+  struct alignas(64) Claim {
+    std::atomic<std::uint64_t> round{0};
+  };
+
   void run_loop(const Loop& loop);
-  void run_part(std::size_t index) const;
+  void run_parts(std::size_t first, std::uint64_t round);
   void work(std::size_t index);
 
+  std::vector<Claim> claims_;
   std::vector<std::thread> workers_;
-  std::size_t parts_ = 1;
-  bool spins_ = false;
-  bool stopped_ = false;
   Loop loop_ = {};
   std::mutex turn_;
   std::mutex mutex_;
   std::condition_variable started_;
   std::condition_variable finished_;
   std::atomic<std::uint64_t> round_{0};  // counts the loops; a change starts the workers
-  std::atomic<std::size_t> working_{0};  // workers that have not finished the round
+  std::atomic<std::size_t> left_{0};     // parts of the round that are not done
 };
 
 }  // namespace lamella

@@ -1,5 +1,7 @@
-// Runs loops on pools of 1 to 5 threads and checks that every index is visited once, by the thread
-// whose part it is in; exits with 1 and a sentence otherwise. Built with the thread sanitizer too.
+// Runs loops on pools of 1 to 5 threads, with a worker for each and with fewer, and checks that
+// every index is visited once; exits with 1 and a sentence otherwise. Built with the thread
+// sanitizer too.
+#include <atomic>
 #include <chrono>
 #include <cstdio>
 #include <thread>
@@ -37,7 +39,7 @@ bool parts_are_even(std::size_t count, std::size_t parts) {
   return end == count;
 }
 
-// Only the first thread of a pool counts, so that two counts at once would be a race.
+// Only the first part of a loop counts, so that two counts at once would be a race.
 bool callers_take_turns(ThreadPool& pool) {
   std::size_t loops = 0;
   const auto call = [&pool, &loops] {
@@ -53,8 +55,37 @@ bool callers_take_turns(ThreadPool& pool) {
   return loops == 100;
 }
 
-bool holds(std::size_t threads) {
-  ThreadPool pool(threads);
+// The second part ends after all others, which then are not left to the thread that has it.
+bool takes_over(ThreadPool& pool) {
+  const std::size_t parts = pool.threads();
+  std::atomic<std::size_t> others{0};
+  pool.run(parts, [&others, parts](Slice slice) {
+    if (slice.begin != 1) {
+      ++others;
+      return;
+    }
+    while (others != parts - 1) std::this_thread::yield();
+  });
+  return others == parts - 1;
+}
+
+// Workers come late for many of these loops, and the last one is over while they look for a part.
+bool short_loops_end(std::size_t threads) {
+  std::vector<std::size_t> visits(threads);
+  for (int i = 0; i < 20; ++i) {
+    ThreadPool pool(threads, threads);
+    for (int loop = 0; loop < 100; ++loop) {
+      pool.run(threads, [&visits](Slice slice) { ++visits[slice.begin]; });
+    }
+  }
+  for (const std::size_t visited : visits) {
+    if (visited != 2000) return false;
+  }
+  return true;
+}
+
+bool holds(std::size_t threads, std::size_t processors) {
+  ThreadPool pool(threads, processors);
   if (pool.threads() != threads) return false;
   for (const std::size_t count : kCounts) {
     if (!parts_are_even(count, threads)) return false;
@@ -64,14 +95,19 @@ bool holds(std::size_t threads) {
   }
   // Long enough for every worker to have gone to sleep.
   std::this_thread::sleep_for(std::chrono::milliseconds(5));
-  return covers_once(pool, 1000) && (threads == 1 || callers_take_turns(pool));
+  if (!covers_once(pool, 1000)) return false;
+  return threads == 1 || processors == 1 || (callers_take_turns(pool) && takes_over(pool));
 }
 
 }  // namespace
 
 int main() {
   for (std::size_t threads = 1; threads <= 5; ++threads) {
-    if (holds(threads)) continue;
+    bool good = short_loops_end(threads);
+    for (std::size_t processors = 1; processors <= 5; ++processors) {
+      good = good && holds(threads, processors);
+    }
+    if (good) continue;
     std::fprintf(stderr, "a loop on %zu threads went wrong\n", threads);
     return 1;
   }

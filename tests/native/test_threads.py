@@ -50,3 +50,16 @@ def test_the_usable_processors_are_those_of_the_affinity_mask() -> None:
         "assert _native.usable_processors() == 1"
     )
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_a_pool_starts_no_more_threads_than_there_are_processors() -> None:
+    program = (
+        "import os\n"
+        f"os.sched_setaffinity(0, {{{min(os.sched_getaffinity(0))}}})\n"
+        "from lamella import _native\n"
+        "before = os.listdir('/proc/self/task')\n"
+        "pool = _native.ThreadPool(4)\n"
+        "assert pool.threads == 4\n"
+        "assert os.listdir('/proc/self/task') == before"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)

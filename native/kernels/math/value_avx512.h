@@ -6,7 +6,36 @@
 using Value = __m512;
 using Choice = __mmask16;
 
+inline __mmask16 first_lanes(std::size_t count) {
+  return static_cast<__mmask16>((1u << count) - 1);
+}
+
 inline Value load(const float* from) { return _mm512_loadu_ps(from); }
+
+// Reads `count` floats; the other lanes are 0.
+inline Value load_first(const float* from, std::size_t count) {
+  return _mm512_maskz_loadu_ps(first_lanes(count), from);
+}
+
+inline Value with_one_nan(Value x) {
+  const Value nan = _mm512_castsi512_ps(_mm512_set1_epi32(0x7fc00000));
+  return _mm512_mask_mov_ps(x, _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q), nan);
+}
+
+inline void store(float* to, Value x) { _mm512_storeu_ps(to, with_one_nan(x)); }
+
+inline void store_first(float* to, Value x, std::size_t count) {
+  _mm512_mask_storeu_ps(to, first_lanes(count), with_one_nan(x));
+}
+
+// The first `count` lanes of x, then those of `rest`.
+inline Value first_of(Value x, std::size_t count, Value rest) {
+  return _mm512_mask_mov_ps(rest, first_lanes(count), x);
+}
+
+// Writes the lanes as they are.
+inline void spill(float (&lanes)[16], Value x) { _mm512_storeu_ps(lanes, x); }
+
 inline Value fill(float x) { return _mm512_set1_ps(x); }
 inline Value add(Value a, Value b) { return _mm512_add_ps(a, b); }
 inline Value sub(Value a, Value b) { return _mm512_sub_ps(a, b); }

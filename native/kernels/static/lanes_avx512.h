@@ -4,10 +4,6 @@
 constexpr std::size_t kWidth = 16;
 using Block = __m128i;
 
-inline __mmask16 first_lanes(std::size_t count) {
-  return static_cast<__mmask16>((1u << count) - 1);
-}
-
 template <int kLowered>
 inline Value exact_sums(const Epilogue& epilogue, std::size_t row, const std::int32_t* sums) {
   static_assert(kLowered == 0, "these processors multiply codes as they are");

@@ -110,11 +110,11 @@ Floats run(const AttentionKernel& kernel, const py::array& query, const CacheArr
   call.y = y.mutable_data();
   const py::gil_scoped_release unlocked;
   const std::size_t threads = pool == nullptr ? 1 : pool->threads();
-  const std::size_t floats = call.group() * call.positions;
+  const std::size_t floats = call.scratch_floats();
   std::vector<std::int32_t> seen(threads * call.positions);
-  std::vector<float> scores(threads * floats);
+  std::vector<float> rows(threads * floats);
   run_parts(pool, call.units(), [&](std::size_t part, Slice units) {
-    kernel.run(call, {seen.data() + part * call.positions, scores.data() + part * floats}, units);
+    kernel.run(call, {seen.data() + part * call.positions, rows.data() + part * floats}, units);
   });
   return y;
 }

@@ -56,12 +56,12 @@ void answer_attention(const Head& head, lamella::IsaSet allowed, std::istream& i
   const lamella::AttentionCall call{tokens,        heads, positions, query.data(), keys.view(),
                                     values.view(), mask,  0.3f,      y.data()};
   std::vector<std::int32_t> seen(positions);
-  std::vector<float> scores(call.group() * positions);
+  std::vector<float> floats(call.scratch_floats());
   const auto& kernel = said(lamella::attention_select(allowed));
   // Two calls, so that a slice begins in the middle.
   const std::size_t middle = call.units() / 2;
-  kernel.run(call, {seen.data(), scores.data()}, {middle, call.units()});
-  kernel.run(call, {seen.data(), scores.data()}, {0, middle});
+  kernel.run(call, {seen.data(), floats.data()}, {middle, call.units()});
+  kernel.run(call, {seen.data(), floats.data()}, {0, middle});
   write(y);
 }
 

@@ -101,6 +101,34 @@ def test_a_ring_buffer_shows_what_its_positions_say(
     assert (y[:3] != 0).all()
 
 
+@pytest.mark.parametrize("window", [0, 1, 3, 20])
+@pytest.mark.parametrize("heads", HEADS)
+def test_a_prompt_equals_the_reference(
+    kernel: _native.AttentionKernel, heads: tuple[int, int], window: int
+) -> None:
+    # Tokens that share what is read; their keys end, and with a window begin, at different places.
+    position, form = numbers(21) + np.int32(17), FORMATS[window % 4]
+    caches = tuple(draw_cache(seed, form, 38, heads[1], 40) for seed in (1, 2))
+    seen = reference.causal(position, numbers(38), window)
+    mask = _native.causal_mask(position, numbers(38), window)
+    check(kernel, draw(3, 21, heads[0], 40), (caches[0], caches[1]), mask, seen)
+
+
+@pytest.mark.parametrize("wild", [np.nan, np.inf])
+def test_a_token_is_untouched_by_what_only_its_neighbours_see(
+    kernel: _native.AttentionKernel, wild: float
+) -> None:
+    keys, values = (draw_cache(seed, "float32", 16, 1, 32) for seed in (1, 2))
+    keys.values[9], values.values[9] = wild, wild
+    mask = _native.causal_mask(numbers(16), numbers(16), 4)
+    seen = reference.causal(numbers(16), numbers(16), 4)
+    with np.errstate(invalid="ignore"):
+        y = check(kernel, draw(3, 16, 2, 32), (keys, values), mask, seen)
+    assert np.isfinite(y[:9]).all()
+    assert np.isfinite(y[13:]).all()
+    assert np.isnan(y[9:13]).all()
+
+
 def test_only_the_keys_that_are_seen_decide_the_bits(kernel: _native.AttentionKernel) -> None:
     keys, values = (draw_cache(seed, "int8", 40, 2, 48) for seed in (1, 2))
     query, kept = draw(3, 2, 4, 48), np.arange(40) % 3 != 1
@@ -159,9 +187,12 @@ def test_one_overwhelming_key_takes_everything(kernel: _native.AttentionKernel) 
 
 
 @pytest.mark.parametrize("form", ["float32", "int4"])
-def test_the_number_of_threads_changes_nothing(kernel: _native.AttentionKernel, form: str) -> None:
+@pytest.mark.parametrize("tokens", [1, 5, 23])
+def test_the_number_of_threads_changes_nothing(
+    kernel: _native.AttentionKernel, form: str, tokens: int
+) -> None:
     keys, values = (native(draw_cache(seed, form, 30, 3, 32)) for seed in (1, 2))
-    query, position = draw(3, 5, 9, 32), numbers(5) + np.int32(25)
+    query, position = draw(3, tokens, 9, 32), numbers(tokens) + np.int32(30 - tokens)
     mask = _native.causal_mask(position, numbers(30))
     expected = kernel.run(query, keys, values, mask, 0.2).tobytes()
     for threads in (1, 2, 3, 4, 20):

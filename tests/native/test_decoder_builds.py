@@ -26,7 +26,14 @@ from native import reference_attention, reference_linear, reference_sample
 
 OPERATIONS = ("attention", "kv_store", "embed", "sample", "softmax")
 # tokens, heads, positions, kv_heads, head_dim
-SHAPES = ((1, 3, 33, 1, 64), (4, 4, 9, 2, 17), (2, 5, 16, 1, 1), (3, 6, 5, 3, 47), (2, 2, 0, 1, 8))
+SHAPES = (
+    (1, 6, 33, 2, 64),
+    (4, 4, 9, 2, 17),
+    (9, 3, 37, 1, 80),
+    (2, 5, 16, 1, 1),
+    (3, 6, 5, 3, 47),
+    (2, 2, 0, 1, 8),
+)
 
 # The operation, what the probe reads, and what it must answer.
 Case = tuple[str, bytes, bytes]

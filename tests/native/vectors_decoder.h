@@ -67,9 +67,9 @@ inline void run_attention(const Case& one) {
   const AttentionCall call{tokens,       heads, positions, query.data(), keys.cache,
                            values.cache, mask,  0.125f,    y.data()};
   Ids seen(positions);
-  Floats scores(call.group() * positions);
+  Floats floats(call.scratch_floats());
   const AttentionKernel& kernel = attention_select(one.allowed);
-  run_kernel(kernel, [&] { kernel.run(call, {seen.data(), scores.data()}, {0, call.units()}); });
+  run_kernel(kernel, [&] { kernel.run(call, {seen.data(), floats.data()}, {0, call.units()}); });
   one.hash.add(y);
 }
 

@@ -7,7 +7,7 @@
 
 #include <algorithm>
 #include <cstring>
-#include <utility>
+#include <type_traits>
 
 #include "kernels/attention/unit.h"
 #include "kernels/math/shift.h"

@@ -3,6 +3,15 @@
 // Included after kernels/math/value_neon.h. Each format has its bits per element and load(), which
 // returns codes without their scale.
 
+// Beside 4 rows, the registers have room for one key or for one part of a value.
+constexpr std::size_t kTileKeys = 1;
+constexpr std::size_t kTileParts = 1;
+
+// Writes 16 floats as they are.
+inline void keep(float* to, Value x) {
+  for (std::size_t i = 0; i < 4; ++i) vst1q_f32(to + 4 * i, x.part[i]);
+}
+
 struct Float32 {
   static constexpr std::size_t kBits = 32;
 
@@ -57,4 +66,24 @@ inline float sum_of(Value lanes) {
   const float32x4_t four = vaddq_f32(low, high);
   const float32x2_t two = vadd_f32(vget_low_f32(four), vget_high_f32(four));
   return vget_lane_f32(vpadd_f32(two, two), 0);
+}
+
+// Four trees together: the sums of two lanes of two rows share a register.
+inline float32x4_t four_lanes(Value x) {
+  return vaddq_f32(vaddq_f32(x.part[0], x.part[2]), vaddq_f32(x.part[1], x.part[3]));
+}
+
+inline float32x4_t two_lanes(Value x, Value y) {
+  const float32x4_t a = four_lanes(x), b = four_lanes(y);
+  return vaddq_f32(vcombine_f32(vget_low_f32(a), vget_low_f32(b)),
+                   vcombine_f32(vget_high_f32(a), vget_high_f32(b)));
+}
+
+inline void store_trees(const Value (&sums)[4][1], float* to, std::size_t stride) {
+  const float32x4_t one =
+      vpaddq_f32(two_lanes(sums[0][0], sums[1][0]), two_lanes(sums[2][0], sums[3][0]));
+  vst1q_lane_f32(to, one, 0);
+  vst1q_lane_f32(to + stride, one, 1);
+  vst1q_lane_f32(to + 2 * stride, one, 2);
+  vst1q_lane_f32(to + 3 * stride, one, 3);
 }

@@ -26,6 +26,7 @@ namespace {
 
 constexpr std::size_t kPositions = 4;
 constexpr std::size_t kStrips = 1;
+constexpr std::size_t kMostVectors = 1;
 constexpr int kLowered = 0;
 
 // The steps whose products are added in 16 bits.

@@ -21,6 +21,7 @@ namespace {
 constexpr std::size_t kPositions = 8;
 constexpr int kLowered = 0;
 constexpr std::size_t kStrips = 2;
+constexpr std::size_t kMostVectors = 2;
 using Dots = __m512i;
 
 template <int kBits, std::size_t kStep>

@@ -25,6 +25,7 @@ namespace {
 constexpr std::size_t kPositions = 8;
 constexpr int kLowered = 0;
 constexpr std::size_t kStrips = 1;
+constexpr std::size_t kMostVectors = 1;
 using Dots = __m256i;
 
 template <int kBits, std::size_t kStep>

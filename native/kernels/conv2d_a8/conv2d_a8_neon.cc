@@ -22,6 +22,7 @@ namespace {
 
 constexpr std::size_t kPositions = 2;
 constexpr std::size_t kStrips = 1;
+constexpr std::size_t kMostVectors = 1;
 constexpr int kLowered = 128;
 using neon::step_weights;
 

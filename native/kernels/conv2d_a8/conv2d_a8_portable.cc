@@ -16,6 +16,7 @@ namespace {
 
 constexpr std::size_t kPositions = 1;
 constexpr std::size_t kStrips = 1;
+constexpr std::size_t kMostVectors = 1;
 constexpr int kLowered = 0;
 
 template <int kBits>
@@ -27,7 +28,7 @@ std::int32_t weight_at(const std::uint8_t* tile, std::size_t row, std::size_t co
   return static_cast<std::int32_t>(code) - (1 << (kBits - 1));
 }
 
-template <int kBits, typename Places>
+template <int kBits, std::size_t kVectors, typename Places>
 struct Sums {
   template <bool kWhole>
   void add(Tiles tiles, const std::uint8_t* const* inputs, std::size_t col, std::size_t left) {

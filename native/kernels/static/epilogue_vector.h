@@ -11,25 +11,33 @@ struct Part {
   std::size_t positions;
 };
 
+// Finishes the rows from `i` on, as many as a Value has, of all positions. What belongs to rows is
+// read once.
 template <int kLowered, bool kActive>
-inline void finish_position(const Epilogue& epilogue, const Part& part, std::size_t position,
-                            const std::int32_t* sums, const Finished& to) {
-  for (std::size_t i = 0; i < part.rows; i += kWidth) {
-    const std::size_t rows = part.rows - i < kWidth ? part.rows - i : kWidth;
-    const std::size_t row = part.at + i;
+inline void finish_rows(const Epilogue& epilogue, const Part& part, std::size_t i,
+                        const std::int32_t* sums, const Finished& to) {
+  const std::size_t rows = part.rows - i < kWidth ? part.rows - i : kWidth;
+  const std::size_t row = part.at + i;
+  const auto offsets = offsets_of<kLowered>(epilogue, row);
+  const Value step = load(epilogue.step + row), bias = load(epilogue.bias + row);
+  // Copies, because a store of bytes could change what a reference refers to.
+  const Value low = fill(epilogue.low), high = fill(epilogue.high);
+  const std::int32_t zero = epilogue.zero;
+  const bool as_codes = epilogue.codes;
+  const Finished all = to;
+  for (std::size_t position = 0; position < part.positions; ++position) {
     const std::size_t index = part.index + position * part.stride + i;
-    Value t = fused(exact_sums<kLowered>(epilogue, row, sums + i), load(epilogue.step + row),
-                    load(epilogue.bias + row));
-    if (to.residual != nullptr) {
-      const Block codes = load_codes(to.residual + index, rows);
+    Value t = fused(exact_sums(offsets, sums + position * kEpilogueRows + i), step, bias);
+    if (all.residual != nullptr) {
+      const Block codes = load_codes(all.residual + index, rows);
       t = fused(reals_of(codes, epilogue.residual_zero), fill(epilogue.residual_step), t);
     }
     if constexpr (kActive) t = mul(activate(epilogue.activation, t), fill(epilogue.unit));
-    t = lesser_of(fill(epilogue.high), greater_of(fill(epilogue.low), t));
-    if (epilogue.codes) {
-      store_codes(static_cast<std::uint8_t*>(to.y) + index, codes_of(t, epilogue.zero), rows);
+    t = lesser_of(high, greater_of(low, t));
+    if (as_codes) {
+      store_codes(static_cast<std::uint8_t*>(all.y) + index, codes_of(t, zero), rows);
     } else {
-      store_rows(static_cast<float*>(to.y) + index, t, rows);
+      store_rows(static_cast<float*>(all.y) + index, t, rows);
     }
   }
 }
@@ -39,10 +47,10 @@ template <int kLowered>
 inline void finish(const Epilogue& epilogue, const Part& part, const std::int32_t* sums,
                    const Finished& to) {
   const bool active = epilogue.activation != Activation::kNone;
-  for (std::size_t i = 0; !active && i < part.positions; ++i) {
-    finish_position<kLowered, false>(epilogue, part, i, sums + i * kEpilogueRows, to);
+  for (std::size_t i = 0; !active && i < part.rows; i += kWidth) {
+    finish_rows<kLowered, false>(epilogue, part, i, sums, to);
   }
-  for (std::size_t i = 0; active && i < part.positions; ++i) {
-    finish_position<kLowered, true>(epilogue, part, i, sums + i * kEpilogueRows, to);
+  for (std::size_t i = 0; active && i < part.rows; i += kWidth) {
+    finish_rows<kLowered, true>(epilogue, part, i, sums, to);
   }
 }

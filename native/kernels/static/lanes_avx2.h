@@ -6,16 +6,21 @@ inline __m256i load_eight(const std::int32_t* from) {
   return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from));
 }
 
-template <int kLowered>
-inline __m256 exact_eight(const Epilogue& epilogue, std::size_t row, const std::int32_t* sums) {
-  static_assert(kLowered == 0, "these processors multiply codes as they are");
-  return _mm256_cvtepi32_ps(_mm256_add_epi32(load_eight(sums), load_eight(epilogue.offset + row)));
-}
+// What the sums of 16 rows lack.
+struct Offsets {
+  __m256i low;
+  __m256i high;
+};
 
 template <int kLowered>
-inline Value exact_sums(const Epilogue& epilogue, std::size_t row, const std::int32_t* sums) {
-  return {exact_eight<kLowered>(epilogue, row, sums),
-          exact_eight<kLowered>(epilogue, row + 8, sums + 8)};
+inline Offsets offsets_of(const Epilogue& epilogue, std::size_t row) {
+  static_assert(kLowered == 0, "these processors multiply codes as they are");
+  return {load_eight(epilogue.offset + row), load_eight(epilogue.offset + row + 8)};
+}
+
+inline Value exact_sums(const Offsets& offsets, const std::int32_t* sums) {
+  return {_mm256_cvtepi32_ps(_mm256_add_epi32(load_eight(sums), offsets.low)),
+          _mm256_cvtepi32_ps(_mm256_add_epi32(load_eight(sums + 8), offsets.high))};
 }
 
 inline void store_rows(float* to, Value t, std::size_t count) {

@@ -4,11 +4,15 @@
 constexpr std::size_t kWidth = 16;
 using Block = __m128i;
 
+// What the sums of 16 rows lack.
 template <int kLowered>
-inline Value exact_sums(const Epilogue& epilogue, std::size_t row, const std::int32_t* sums) {
+inline __m512i offsets_of(const Epilogue& epilogue, std::size_t row) {
   static_assert(kLowered == 0, "these processors multiply codes as they are");
-  const __m512i offset = _mm512_loadu_si512(epilogue.offset + row);
-  return _mm512_cvtepi32_ps(_mm512_add_epi32(_mm512_loadu_si512(sums), offset));
+  return _mm512_loadu_si512(epilogue.offset + row);
+}
+
+inline Value exact_sums(__m512i offsets, const std::int32_t* sums) {
+  return _mm512_cvtepi32_ps(_mm512_add_epi32(_mm512_loadu_si512(sums), offsets));
 }
 
 inline Block load_codes(const std::uint8_t* codes, std::size_t count) {
@@ -26,7 +30,11 @@ inline Block codes_of(Value t, std::int32_t zero) {
 }
 
 inline void store_codes(std::uint8_t* to, Block codes, std::size_t count) {
-  _mm_mask_storeu_epi8(to, first_lanes(count), codes);
+  if (count == kWidth) {
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(to), codes);
+  } else {
+    _mm_mask_storeu_epi8(to, first_lanes(count), codes);
+  }
 }
 
 inline void store_rows(float* to, Value t, std::size_t count) {

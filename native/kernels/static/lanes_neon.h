@@ -2,14 +2,26 @@
 // Included after <cstring> and kernels/math/value_neon.h.
 #include "kernels/static/codes_neon.h"
 
+// What the sums of 16 rows lack.
+struct Offsets {
+  int32x4_t part[4];
+};
+
 template <int kLowered>
-inline Value exact_sums(const Epilogue& epilogue, std::size_t row, const std::int32_t* sums) {
-  Value exact;
+inline Offsets offsets_of(const Epilogue& epilogue, std::size_t row) {
+  Offsets offsets;
   for (std::size_t i = 0; i < 4; ++i) {
     const std::size_t at = row + 4 * i;
-    const int32x4_t sum = vaddq_s32(vld1q_s32(sums + 4 * i), vld1q_s32(epilogue.offset + at));
-    const int32x4_t raised = vmlaq_n_s32(sum, vld1q_s32(epilogue.sum + at), kLowered);
-    exact.part[i] = vcvtq_f32_s32(raised);
+    offsets.part[i] =
+        vmlaq_n_s32(vld1q_s32(epilogue.offset + at), vld1q_s32(epilogue.sum + at), kLowered);
+  }
+  return offsets;
+}
+
+inline Value exact_sums(const Offsets& offsets, const std::int32_t* sums) {
+  Value exact;
+  for (std::size_t i = 0; i < 4; ++i) {
+    exact.part[i] = vcvtq_f32_s32(vaddq_s32(vld1q_s32(sums + 4 * i), offsets.part[i]));
   }
   return exact;
 }

@@ -2,6 +2,7 @@
 // needs no copy of the input in another order.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 
@@ -27,27 +28,66 @@ struct Source {
   std::size_t channels;       // of a pixel, all groups together
 };
 
+// An output: its image, and its row and column in it.
+struct OutputPlace {
+  std::size_t image;
+  std::size_t row;
+  std::size_t col;
+};
+
+// Fills to[tap * chunk + i] for `count` neighbouring outputs of a row. Places before the input wrap
+// around to sizes that are too large.
+inline void point_line(const Window& window, const Source& source, const OutputPlace& place,
+                       std::size_t count, std::size_t chunk, const std::uint8_t** to) {
+  const std::size_t first = place.col * window.x.stride - window.x.before;
+  std::size_t row = place.row * window.y.stride - window.y.before;
+  for (std::size_t ky = 0; ky < window.y.kernel; ++ky, row += window.y.dilation) {
+    // No column is below an end of 0.
+    const std::size_t end = row < window.y.in ? window.x.in : 0;
+    const std::size_t line = (place.image * window.y.in + row) * window.x.in;
+    for (std::size_t kx = 0; kx < window.x.kernel; ++kx, to += chunk) {
+      std::size_t col = first + kx * window.x.dilation;
+      std::size_t offset = (line + col) * source.channels;
+      for (std::size_t i = 0; i < count; ++i) {
+        to[i] = col < end ? source.x + offset : source.zeros;
+        col += window.x.stride;
+        offset += window.x.stride * source.channels;
+      }
+    }
+  }
+}
+
+// Whether output i reads pixel i of the input, and no other.
+constexpr bool is_plain(const Window& window) {
+  const auto plain = [](const WindowAxis& axis) {
+    return axis.kernel == 1 && axis.stride == 1 && axis.before == 0 && axis.in == axis.out;
+  };
+  return plain(window.y) && plain(window.x);
+}
+
 // Fills pointers[tap * chunk + i] for the positions of a slice, in the order of the output; those
 // after the last, up to the next multiple of 8, repeat it.
 inline void point(const Window& window, const Source& source, Slice positions, std::size_t chunk,
                   const std::uint8_t** pointers) {
   const std::size_t count = positions.end - positions.begin;
-  for (std::size_t i = 0; i < (count + 7) / 8 * 8; ++i) {
-    const std::size_t position = positions.begin + (i < count ? i : count - 1);
-    const std::size_t line = position / window.x.out;
-    const std::size_t image = line / window.y.out;
-    // Places before the input wrap around to sizes that are too large.
-    const std::size_t y = line % window.y.out * window.y.stride - window.y.before;
-    const std::size_t x = position % window.x.out * window.x.stride - window.x.before;
-    const std::uint8_t** to = pointers + i;
-    for (std::size_t ky = 0; ky < window.y.kernel; ++ky) {
-      const std::size_t row = y + ky * window.y.dilation;
-      const std::size_t pixel = (image * window.y.in + row) * window.x.in;
-      for (std::size_t kx = 0; kx < window.x.kernel; ++kx, to += chunk) {
-        const std::size_t col = x + kx * window.x.dilation;
-        const bool inside = row < window.y.in && col < window.x.in;
-        *to = inside ? source.x + (pixel + col) * source.channels : source.zeros;
-      }
+  const std::size_t line = positions.begin / window.x.out;
+  OutputPlace place{line / window.y.out, line % window.y.out, positions.begin % window.x.out};
+  const bool plain = is_plain(window);
+  for (std::size_t i = 0; plain && i < count; ++i) {
+    pointers[i] = source.x + (positions.begin + i) * source.channels;
+  }
+  for (std::size_t i = 0; !plain && i < count;) {
+    const std::size_t some = std::min(count - i, window.x.out - place.col);
+    point_line(window, source, place, some, chunk, pointers + i);
+    i += some;
+    place.col = 0;
+    if (++place.row < window.y.out) continue;
+    place.row = 0;
+    ++place.image;
+  }
+  for (std::size_t i = count; i % 8 != 0; ++i) {
+    for (std::size_t tap = 0; tap < window.taps(); ++tap) {
+      pointers[tap * chunk + i] = pointers[tap * chunk + i - 1];
     }
   }
 }

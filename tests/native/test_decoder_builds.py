@@ -121,15 +121,6 @@ def sample_cases() -> Iterator[Case]:
             yield case("sample", (count, options.top_k, 5, step), [real, logits], answer)
 
 
-def own(name: str, isa: str) -> str:
-    """Returns the set whose kernel runs where `isa` is allowed."""
-    if isa == "portable" or name in ("kv_store", "embed"):
-        return "portable"
-    if not isa.startswith("avx"):
-        return "neon"
-    return "avx512" if name == "attention" and isa.startswith("avx512") else "avx2"
-
-
 def check(command: list[str], isa: str, folder: Path) -> None:
     cases = [*attention_cases(), *kv_store_cases(), *embed_cases(), *sample_cases()]
     path = folder / "cases"

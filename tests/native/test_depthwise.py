@@ -40,7 +40,7 @@ def check(
     np.testing.assert_array_equal(y.view(np.uint8), expected.view(np.uint8), strict=True)
 
 
-@pytest.mark.parametrize("channels", [1, 8, 15, 16, 17, 24, 32, 40, 144])
+@pytest.mark.parametrize("channels", [1, 8, 15, 16, 17, 24, 40, 63, 64, 144])
 @pytest.mark.parametrize("size", [3, 5])
 @pytest.mark.parametrize("stride", [1, 2])
 def test_equals_the_reference(

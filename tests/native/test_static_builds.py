@@ -29,7 +29,11 @@ SHAPES = (
     ((22, 2, 3, 39), 2, Window((1, 1), (0, 2, 1, 0), (2, 1))),
     ((8, 1, 1, 130), 1, Window((2, 2))),
 )
-DEPTHWISE = ((19, 3, Window((1, 1), (1, 1, 1, 1))), (32, 5, Window((2, 2), (2, 2, 2, 2))))
+DEPTHWISE = (
+    (19, 3, Window((1, 1), (1, 1, 1, 1))),
+    (32, 5, Window((2, 2), (2, 2, 2, 2))),
+    (90, 2, Window()),
+)
 AFTER = ("none", "gelu", "none", "silu", "gelu_tanh", "none", "sigmoid", "hard_swish")
 
 

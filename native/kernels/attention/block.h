@@ -48,7 +48,7 @@ struct Block {
   std::size_t first;
   std::size_t count;
   const float* row[kLanes];
-  float scale[kLanes];
+  float scale[kLanes] = {};
 };
 
 template <typename Format>

@@ -7,6 +7,8 @@ READY := $(VENV)/.ready
 NATIVE := $(shell find native setup.py pyproject.toml constraints.txt samples/models.txt -type f 2>/dev/null)
 TESTS ?= tests
 export OMP_NUM_THREADS ?= 2
+# Threads that wait by spinning make a run several times slower where others use the machine.
+export OMP_WAIT_POLICY ?= PASSIVE
 
 .PHONY: dev demo test test-arm test-long vectors smoke lint types layers bench bench-kernels size clean
 

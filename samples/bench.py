@@ -7,7 +7,8 @@ For each seed a random half of the calibration batches is drawn. Each uniform mo
 GPTQ with the same settings as the mixed one; layers that cannot take the format fall back as
 `lamella.planner.plan.uniform` says. Then the planner gets the uniform model's bytes as its budget.
 The drop of both is measured on the held-out batches in the simulation, which the ONNX target
-equals. Prints one row per metric and format: both drops and the margin, each with its spread.
+equals, or with --kernels on the kernels of lamella.
+Prints one row per metric and format: both drops and the margin, each with its spread.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from lamella.api.predict import from_module
 from lamella.api.trials import LAYERS, Trials, open_trials
 from lamella.calibration.calibrate import calibrate
 from lamella.calibration.sense import sense
+from lamella.compression.emulate import emulate
 from lamella.compression.encoder import encoder
 from lamella.compression.transform.batch_norm import fold_batch_norm
 from lamella.planner.plan import plan, uniform
@@ -39,7 +41,9 @@ from lamella.targets.registry import get
 WORK = Path("out/bench")
 
 
-def one_seed(job: Job, recipe: Plan, names: list[str], seed: int, work: Path) -> list[dict]:
+def one_seed(
+    job: Job, recipe: Plan, names: list[str], seed: int, work: Path, kernels: bool
+) -> list[dict]:
     """Returns a row per uniform format: size, uniform drop and mixed drop for one seed."""
     target, rng = get("onnx"), np.random.default_rng(seed)
     chosen = sorted(rng.permutation(len(job.calibration))[: max(2, len(job.calibration) // 2)])
@@ -57,14 +61,16 @@ def one_seed(job: Job, recipe: Plan, names: list[str], seed: int, work: Path) ->
         plain = replace(uniform(job.model, name, target), settings=recipe.settings)
         size = int(plain.promised["size_bytes"])
         mixed = plan(job.model, sensitivity, target, Budget(size=size), recipe=recipe)
-        sides = {"uniform": drops(trials, plain), "mixed": drops(trials, mixed)}
+        pair = {"uniform": plain, "mixed": mixed}
+        sides = {side: drops(trials, chosen, kernels) for side, chosen in pair.items()}
         rows.append({"seed": seed, "format": name, "size_bytes": size, **sides})
     return rows
 
 
-def drops(trials: Trials, chosen: Plan) -> dict[str, float]:
+def drops(trials: Trials, chosen: Plan, kernels: bool) -> dict[str, float]:
     """Returns what a plan loses on the held-out data, by metric; the deciding one comes first."""
-    found = trials.fidelity(from_module(trials.compress(chosen).module))
+    model = trials.compress(chosen)
+    found = trials.fidelity(from_module(emulate(model) if kernels else model.module))
     return {row.name: row.drop for row in found}
 
 
@@ -99,6 +105,9 @@ def main(
     recipe: Annotated[str, typer.Option(help="Recipe of the mixed plans.")] = "balanced",
     seeds: Annotated[int, typer.Option(min=1)] = 3,
     work: Annotated[Path, typer.Option(help="Folder of intermediate results.")] = WORK,
+    kernels: Annotated[
+        bool, typer.Option("--kernels", help="Measure on lamella's kernels, inputs in 8 bits.")
+    ] = False,
     output: Annotated[str, typer.Option("-o", help="table or json")] = "table",
 ) -> None:
     """Runs the comparison; goes on after a kill."""
@@ -108,7 +117,9 @@ def main(
     folder = work / job.model.name
     folder.mkdir(parents=True, exist_ok=True)
     names, found = uniform.split(","), Plan.load(recipe)
-    rows = [row for seed in range(seeds) for row in one_seed(job, found, names, seed, folder)]
+    rows = [
+        row for seed in range(seeds) for row in one_seed(job, found, names, seed, folder, kernels)
+    ]
     if output == "json":
         json.dump(rows, sys.stdout, indent=1)
         return

@@ -9,7 +9,7 @@ import numpy.typing as npt
 _Bytes = npt.NDArray[np.uint8]
 _Real = npt.NDArray[np.float32]
 _Ints = npt.NDArray[np.int32]
-_Code = npt.NDArray[np.uint8] | npt.NDArray[np.int8]
+_Code = TypeVar("_Code", npt.NDArray[np.uint8], npt.NDArray[np.int8])
 _Item = TypeVar("_Item", bound=np.generic)
 _Grid = tuple[float, int]
 _Scale = npt.NDArray[np.float16] | npt.NDArray[np.float32]

@@ -68,7 +68,7 @@ def pack(quantized: Quantized) -> Packed:
         rows,
         cols,
         codes=_KERNEL.pack(_contiguous(kept), format.bits),
-        scale=_stored_scale(quantized),
+        scale=stored_scale(quantized),
         zero=zero,
         mask=mask,
     )
@@ -92,6 +92,14 @@ def unpack(packed: Packed) -> Quantized:
             f"a packed {packed.format} weight of {packed.rows} x {packed.cols} is damaged: {error}"
         ) from error
     return Quantized(format, codes, Grid(packed.scale.astype(np.float32), zero), mask)
+
+
+def stored_scale(quantized: Quantized) -> Scale:
+    """Returns the (rows, groups) scales as float16 for groups and as float32 for whole rows."""
+    scale = quantized.grid.scale
+    if quantized.format.scale_bits == 16:
+        return scale.astype(np.float16)
+    return scale.astype(np.float32)
 
 
 def _unpack_zero(packed: Packed, format: Format) -> Code:
@@ -123,13 +131,6 @@ def _unpack_codes(packed: Packed, format: Format, zero: Code) -> Code:
     return _KERNEL.expand(kept, bitmap, zero, packed.cols, format.group or packed.cols)
 
 
-def _stored_scale(quantized: Quantized) -> Scale:
-    scale = quantized.grid.scale
-    if quantized.format.scale_bits == 16:
-        return scale.astype(np.float16)
-    return scale.astype(np.float32)
-
-
 def _stored_mask(quantized: Quantized) -> Bytes | None:
     """Returns the bitmap, or None where all codes are not larger than bitmap and kept codes."""
     format, mask = quantized.format, quantized.mask
@@ -157,7 +158,7 @@ def _check(quantized: Quantized) -> None:
         )
     if codes.size and max(codes.max(), grid.zero.max()) >= format.levels:
         raise CompressionError(f"{format.id} has the codes 0 to {format.levels - 1} only")
-    if not np.array_equal(_stored_scale(quantized).astype(np.float32), grid.scale):
+    if not np.array_equal(stored_scale(quantized).astype(np.float32), grid.scale):
         raise CompressionError(f"a scale of a {format.id} weight is not exactly a float16")
     if format.symmetric and (grid.zero != format.levels // 2).any():
         raise CompressionError(f"a zero point of a {format.id} weight is not {format.levels // 2}")

@@ -84,13 +84,35 @@ Block load_block(const Cache& cache, const Rows& rows, std::size_t head, std::si
   return block;
 }
 
+// Asks for the codes that load_block will read, into the second cache: the first has no room.
+inline void prefetch_block(const Cache& cache, const Rows& rows, std::size_t bytes,
+                           std::size_t head, std::size_t first) {
+  constexpr std::size_t kLine = 64;
+  constexpr int kSecondCache = 2;  // as __builtin_prefetch numbers caches
+  const std::size_t count = std::min(kLanes, rows.unit.count - first);
+  for (std::size_t n = 0; n < count; ++n) {
+    const auto place = static_cast<std::size_t>(rows.unit.seen[first + n]);
+    const std::uint8_t* codes = cache.row_codes(cache.row(place, head));
+    for (std::size_t byte = 0; byte < bytes; byte += kLine) {
+      __builtin_prefetch(codes + byte, 0, kSecondCache);
+    }
+  }
+}
+
 // Calls visit(row, block) for the blocks of a cache: each for all heads of the unit, as they lie in
-// memory.
+// memory. While one is computed with, that of the next positions is on its way: the processor
+// guesses the rows of float32 by itself, but not shorter ones.
 template <typename Format, typename Visit>
 LAMELLA_INLINE void each_block(const Cache& cache, const Rows& rows, const Visit& visit) {
+  const std::size_t bytes = bytes_of(Format::kBits, cache.head_dim);
   for (std::size_t first = 0; first < rows.unit.count; first += kLanes) {
     for (std::size_t head = 0; head < rows.unit.heads; ++head) {
-      visit(head * rows.count, load_block<Format>(cache, rows, rows.unit.kv_head + head, first));
+      const std::size_t kv_head = rows.unit.kv_head + head;
+      const Block block = load_block<Format>(cache, rows, kv_head, first);
+      if (Format::kBits < 32 && first + kLanes < rows.unit.count) {
+        prefetch_block(cache, rows, bytes, kv_head, first + kLanes);
+      }
+      visit(head * rows.count, block);
     }
   }
 }

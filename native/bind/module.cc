@@ -16,6 +16,7 @@
 #include "bind/linear.h"
 #include "bind/linear_float.h"
 #include "bind/pack.h"
+#include "bind/peak.h"
 #include "bind/quantize.h"
 #include "bind/sample.h"
 #include "bind/sparse_linear.h"
@@ -81,6 +82,7 @@ PYBIND11_MODULE(_native, module) {
   bind_transpose(module, allowed);
   bind_static_ops(module, allowed);
   bind_image_ops(module, allowed);
+  bind_peak(module, allowed);
 }
 
 }  // namespace lamella

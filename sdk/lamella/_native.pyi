@@ -616,6 +616,23 @@ class TransposeKernel(_Kernel):
         At most 6 axes, and elements of 1, 2 or 4 bytes.
         """
 
+@final
+class PeakKernel(_Kernel):
+    """Multiplies in registers: codes of `bits` 4 or 8 with bytes, or of 32, float32 numbers."""
+
+    @property
+    def bits(self) -> int: ...
+    @property
+    def products(self) -> int:
+        """Returns the products of a round."""
+
+    def run(self, rounds: int, weight: int, input: int, pool: ThreadPool | None = None) -> int:
+        """Returns the sum of rounds * products times weight * input, modulo 2^32.
+
+        `weight` is at most 15 for 4 bits and 127 for others, `input` at most 127. For float32,
+        rounds * weight * input is at most 2^18, so that every sum is exact.
+        """
+
 def formats() -> _FormatTable: ...
 def isa() -> list[str]:
     """Returns the names of what kernels may use: the processor's, or what LAMELLA_ISA says."""
@@ -712,3 +729,5 @@ def quantize_kernels() -> list[QuantizeKernel]: ...
 def quantize_kernel() -> QuantizeKernel: ...
 def transpose_kernels() -> list[TransposeKernel]: ...
 def transpose_kernel() -> TransposeKernel: ...
+def peak_kernels() -> list[PeakKernel]: ...
+def peak_kernel(bits: int) -> PeakKernel: ...

@@ -16,6 +16,7 @@
 #include "kernels/elementwise/elementwise.h"
 #include "kernels/layernorm/layernorm.h"
 #include "kernels/pack/pack.h"
+#include "kernels/peak/peak.h"
 #include "kernels/rmsnorm/rmsnorm.h"
 #include "kernels/rope/rope.h"
 #include "kernels/softmax/softmax.h"
@@ -121,6 +122,16 @@ void run_rope(const Case& one) {
   one.hash.add(y);
 }
 
+// Shape: rounds, weight, input.
+template <int kBits>
+void run_peak(const Case& one) {
+  const PeakKernel& kernel = peak_select(kBits, one.allowed);
+  const PeakOperands operands{static_cast<int>(one.shape[1]), static_cast<int>(one.shape[2])};
+  std::vector<std::uint32_t> sum(1);
+  run_kernel(kernel, [&] { sum[0] = kernel.run(one.shape[0], operands); });
+  one.hash.add(sum);
+}
+
 struct Operation {
   const char* name;
   void (*run)(const Case& one);
@@ -209,6 +220,9 @@ const Operation kOperations[] = {
     {"quantize", &run_quantize, {{5, 33, 0}, {7, 16, 1}, {1, 1, 0}, {37, 3, 1}, {67, 1, 1}}},
     {"broadcast", &run_broadcast, {{2, 3, 33}, {4, 1, 17}, {1, 5, 16}, {3, 7, 1}}},
     {"transpose", &run_transpose, {{1, 3, 37, 18}, {2, 2, 9, 65}, {4, 5, 70, 7}, {1, 33, 17, 4}}},
+    {"peak_w4a8", &run_peak<4>, {{3, 15, 127}, {1, 1, 1}}},
+    {"peak_w8a8", &run_peak<8>, {{3, 127, 127}, {1, 1, 1}}},
+    {"peak_f32", &run_peak<32>, {{3, 5, 7}, {1, 1, 1}}},
 };
 
 void print_case(const Operation& operation, std::size_t index, IsaSet allowed) {

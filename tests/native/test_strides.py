@@ -122,7 +122,8 @@ CASES: dict[str, Case] = {
 
 
 def test_every_operation_has_a_case() -> None:
-    assert CASES.keys() == {row["operation"] for row in _native.kernels()}
+    # `peak` takes no arrays.
+    assert {*CASES, "peak"} == {row["operation"] for row in _native.kernels()}
 
 
 @st.composite

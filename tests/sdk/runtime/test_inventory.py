@@ -37,6 +37,7 @@ WEIGHTS: dict[str, tuple[int, ...] | tuple[str, ...]] = {
     "sparse_linear_a8": (4, 8),
     "linear_float": ("f32", "f16", "w4", "w8"),
     "conv2d_a8": (4, 6, 8),
+    "peak": (4, 8, 32),
 }
 
 

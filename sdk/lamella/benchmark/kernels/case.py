@@ -51,8 +51,9 @@ class Case:
     """One operation on one shape, in one format.
 
     `nbytes` are those that come from memory in each call, 0 where they stay in a cache.
-    `operations` are additions and multiplications, 0 where nobody counts them. `kernels` are by
-    instruction set, `peers` by name.
+    `operations` are additions and multiplications, 0 where nobody counts them; `arithmetic` is then
+    the `bits` of the peak that they are compared with. `kernels` are by instruction set, `peers` by
+    name.
     """
 
     op: str
@@ -62,6 +63,7 @@ class Case:
     operations: int
     kernels: Mapping[str, Call]
     peers: Mapping[str, Call] = field(default_factory=dict)
+    arithmetic: int = 0
 
 
 def each(run: Callable[..., object], turn: Iterator[Any], *rest: object, **options: object) -> Call:

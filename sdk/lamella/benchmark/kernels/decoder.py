@@ -57,6 +57,7 @@ def attention(setup: Setup, op: str, shape: tuple[int, ...]) -> Case:
             for isa, kernel in setup.choose(_native.attention_kernels(), "attention").items()
         },
         peers=_attention_peers(setup, query, positions, kv_heads),
+        arithmetic=32,
     )
 
 

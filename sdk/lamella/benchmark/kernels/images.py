@@ -13,6 +13,7 @@ from lamella import _native
 from lamella.benchmark.kernels import peers_images
 from lamella.benchmark.kernels.case import Array, Call, Case, Runner, Setup, companion
 from lamella.benchmark.kernels.networks import NETWORKS, Layer
+from lamella.benchmark.kernels.peaks import peak_of_codes
 from lamella.benchmark.kernels.peers import BESIDE
 
 Run = Callable[[], object]
@@ -68,6 +69,7 @@ def _case(
             for isa in setup.choose(_registry(prefix), prefix)
         },
         peers=_peers(setup, names[2], layers, count),
+        arithmetic=32 if names[2] == "f32" else peak_of_codes(int(names[2][1])),
     )
 
 

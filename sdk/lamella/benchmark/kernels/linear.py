@@ -10,6 +10,7 @@ import numpy as np
 from lamella import _native
 from lamella.benchmark.kernels import peers
 from lamella.benchmark.kernels.case import Array, Call, Case, Setup, each
+from lamella.benchmark.kernels.peaks import peak_of_codes
 
 GROUP = 32
 Real = np.ndarray[tuple[int, ...], np.dtype[np.float32]]
@@ -30,6 +31,7 @@ def linear_a8(setup: Setup, op: str, shape: tuple[int, ...], group: int = GROUP)
             isa: each(kernel.run, turn, x, None, setup.pool) for isa, kernel in kernels.items()
         },
         peers=linear_peers(setup, x, rows, bits if bits in peers.NBITS else None, group),
+        arithmetic=peak_of_codes(bits),
     )
 
 
@@ -58,6 +60,7 @@ def linear_float(setup: Setup, op: str, shape: tuple[int, ...], group: int = GRO
             for isa, kernel in setup.choose(_native.linear_float_kernels(), op).items()
         },
         peers=linear_peers(setup, x, rows, None, group),
+        arithmetic=32,
     )
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psutil
 
-from lamella.benchmark.kernels import arrays, decoder, images, linear
+from lamella.benchmark.kernels import arrays, decoder, images, linear, rows
 from lamella.benchmark.kernels.case import Case, Memory, Setup
 from lamella.benchmark.kernels.networks import NETWORKS, different_layers
 from lamella.benchmark.kernels.peers import PEERS
@@ -94,7 +94,34 @@ def _arrays() -> Iterator[tuple[str, Op]]:
         )
 
 
-OPS = dict([*_linear(), *_images(), *_decoder(), *_arrays()])
+def _rows() -> Iterator[tuple[str, Op]]:
+    lines = ("lines", "width")
+    # The hidden layers of SmolLM2 and of a model of 4096 columns, its own first.
+    for op in ("gelu", "silu", "swiglu", "mul"):
+        yield op, Op(lines, ("256x1536", "1x1536", "1x14336", "64x14336"), rows.elementwise)
+    wide = ("256x576", "1x576", "1x4096", "64x4096")
+    for op in ("rmsnorm", "layernorm"):
+        yield op, Op(lines, wide, rows.norm, threaded=False)
+    yield "softmax", Op(lines, ("2304x256", "1x49152"), rows.norm, threaded=False)
+    turned = ("256x9x32", "1x9x32", "1x32x64", "64x32x64")
+    yield "rope", Op(("tokens", "heads", "half"), turned, rows.rope, threaded=False)
+    yield "linear_input", Op(("tokens", "columns"), wide, rows.linear_input, threaded=False)
+    for form in ("f32", "f16", "w4"):
+        looked_up = ("256x49152x576", "1x49152x576")
+        yield f"embed_{form}", Op(("tokens", "rows", "columns"), looked_up, rows.embed)
+    for form in ("f32", "f16", "int8", "int4"):
+        stored = ("256x256x3x64", "1x2048x3x64", "1x2048x8x128")
+        yield (
+            f"kv_store_{form}",
+            Op(("tokens", "positions", "kv_heads", "width"), stored, rows.kv_store),
+        )
+    square = ("size", "channels", "kernel", "stride")
+    # The end of EfficientNet-Lite0, and the stem of ResNet-18.
+    yield "pool2d_average", Op(square, ("7x1280x7x7",), rows.pool2d)
+    yield "pool2d_maximum", Op(square, ("112x64x3x2",), rows.pool2d)
+
+
+OPS = dict([*_linear(), *_images(), *_decoder(), *_arrays(), *_rows()])
 
 
 @dataclass(frozen=True, slots=True)

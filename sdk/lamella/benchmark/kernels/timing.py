@@ -1,4 +1,6 @@
-"""Times kernels, peers and a plain read of memory in turns, and sums up each kernel in a row.
+"""Times kernels, peers and the limits of the machine in turns, and sums up each kernel in a row.
+
+The limits are a plain read of memory and the arithmetic of the kernel's instruction set.
 
 Everything in a case takes turns, so that ratios hold on a machine that others use too. A turn
 shorter than `TURN_US` is filled with more calls, so that clocks and sleeping threads do not count.
@@ -19,6 +21,7 @@ from rich.table import Table
 
 from lamella import _native
 from lamella.benchmark.kernels.case import Array, Call, Case, Memory, Setup
+from lamella.benchmark.kernels.peaks import peak
 
 TURN_US = 2000
 WARM_UP = 2
@@ -34,8 +37,10 @@ class Speed:
 
     `spread` is the distance of the quartiles over the median. `bandwidth_fraction` is the rate
     over that of a plain read in the same turn, with the same threads. `gops` are 10^9 additions
-    and multiplications a second. A ratio is the median over turns of the other's time over this
-    one's: above 1, this one is faster. None stands for what does not apply.
+    and multiplications a second, `arithmetic_fraction` is their rate over that of the peak of the
+    same instruction set and kind of numbers, in the same way. A ratio is the median over turns of
+    the other's time over this one's: above 1, this one is faster. None stands for what does not
+    apply.
     """
 
     op: str
@@ -48,6 +53,7 @@ class Speed:
     gbps: float | None
     bandwidth_fraction: float | None
     gops: float | None
+    arithmetic_fraction: float | None
     ratios: dict[str, float] = field(default_factory=dict)
 
     def flat(self) -> dict[str, Any]:
@@ -62,10 +68,15 @@ def time_case(case: Case, setup: Setup, rounds: int) -> list[Speed]:
     calls = dict(case.kernels) | {f"peer {name}": call for name, call in case.peers.items()}
     if case.nbytes:
         calls["read"] = plain_read(setup.memory, setup.pool)
+    limits = {
+        isa: peak(case.arithmetic, isa, setup.pool) for isa in case.kernels if case.operations
+    }
+    calls |= dict(limits.values())
     times = dict(zip(calls, take_turns(list(calls.values()), rounds).T, strict=True))
     others = {name: times[f"peer {name}"] for name in case.peers}
+    most = {isa: times[name] for isa, (name, _) in limits.items()}
     return [
-        sum_up(case, isa, setup.threads, times[isa], times.get("read"), others)
+        sum_up(case, isa, setup.threads, times[isa], (times.get("read"), most.get(isa)), others)
         for isa in case.kernels
     ]
 
@@ -104,12 +115,17 @@ def sum_up(
     isa: str,
     threads: int,
     own: Array,
-    read: Array | None,
+    limits: tuple[Array | None, Array | None],
     others: dict[str, Array],
 ) -> Speed:
-    """Makes a row of (rounds,) microseconds: the kernel's, of `READ` bytes, and of the peers."""
+    """Makes a row of (rounds,) microseconds: the kernel's, of the limits, and of the peers.
+
+    The limits are those of reading `READ` bytes and of one operation.
+    """
+    read, operation = limits
     low, median, high = np.percentile(own, (25, 50, 75)).tolist()
     fraction = None if read is None else np.median(case.nbytes / own / (READ / read)).item()
+    most = None if operation is None else np.median(case.operations * operation / own).item()
     return Speed(
         *(case.op, case.shape, case.format, isa, threads),
         median_us=median,
@@ -117,6 +133,7 @@ def sum_up(
         gbps=case.nbytes / median / 1e3 if case.nbytes else None,
         bandwidth_fraction=fraction,
         gops=case.operations / median / 1e3 if case.operations else None,
+        arithmetic_fraction=most,
         ratios={name: np.median(other / own).item() for name, other in others.items()},
     )
 
@@ -132,7 +149,7 @@ def speed_table(rows: Sequence[Speed]) -> Table:
     for heading in ("op", "shape", "format", "isa", "threads"):
         table.add_column(heading, no_wrap=True)
     others = [name for name in OTHERS if any(name in row.ratios for row in rows)]
-    headings = ("median", "spread", "GB/s", "of a\nread", "10^9\nop/s", *others)
+    headings = ("median", "spread", "GB/s", "of a\nread", "10^9\nop/s", "of the\npeak", *others)
     for heading in headings:
         table.add_column(heading.replace("_", "\n"), justify="right", no_wrap=True)
     for row in rows:
@@ -143,6 +160,7 @@ def speed_table(rows: Sequence[Speed]) -> Table:
             _cell("{:.1f}", row.gbps),
             _cell("{:.0%}", row.bandwidth_fraction),
             _cell("{:.0f}", row.gops),
+            _cell("{:.0%}", row.arithmetic_fraction),
             *(_cell("{:.2f}x", row.ratios.get(name)) for name in others),
         )
     return table

@@ -26,6 +26,10 @@ SMALL = {
     ("tokens", "positions", "heads", "kv_heads", "width"): "4x4x6x3x17",
     ("logits",): "300",
     ("lines", "width"): "30x17",
+    ("tokens", "heads", "half"): "3x2x9",
+    ("tokens", "columns"): "3x70",
+    ("tokens", "rows", "columns"): "3x40x70",
+    ("tokens", "positions", "kv_heads", "width"): "3x7x2x17",
 }
 NETWORK = [
     networks.Layer(12, 3, 8, 3, 2),
@@ -45,6 +49,8 @@ PEERS = {
     "argmax|sample$": {"torch"},
     "sample_": set[str](),
     "quantize|dequantize|transpose": {"onnxruntime"},
+    "gelu|silu|swiglu|mul|rmsnorm|layernorm|softmax|embed|kv_store|pool2d": {"torch"},
+    "rope|linear_input": set[str](),
 }
 
 
@@ -82,7 +88,7 @@ def test_every_shape_of_a_run_is_one_that_may_be_asked_for() -> None:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"ops": ("softmax",)}, "--op knows linear_w2a8, .*, not 'softmax'"),
+        ({"ops": ("gemm",)}, "--op knows linear_w2a8, .*, not 'gemm'"),
         ({"peers": ("tvm",)}, "--peers knows onnxruntime, torch, not 'tvm'"),
         ({"threads": (0,)}, "--threads must be from 1 to 1024, not 0"),
         ({"group": 24, "ops": ("linear_w4a8",)}, r"--group must be one of \(16, .*, not 24"),
@@ -146,6 +152,7 @@ def test_the_verb_prints_a_row_for_each_kernel_and_number_of_threads() -> None:
     for row in rows:
         assert row["shape"] == "1x64x128"
         assert min(row["median_us"], row["gbps"], row["bandwidth_fraction"], row["gops"]) > 0
+        assert row["arithmetic_fraction"] > 0
         assert row["ratio_torch"] > 0
         assert (row["ratio_onnxruntime"] is None) == (row["op"] == "linear_w3a8")
 

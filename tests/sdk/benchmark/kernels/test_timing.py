@@ -12,7 +12,7 @@ from lamella.benchmark.kernels.case import Call, Case, Setup
 
 CASE = Case("op", "1x2", "w4g32", nbytes=2_000_000, operations=3_000_000, kernels={})
 COLUMNS = (
-    "op shape format isa threads median_us spread gbps bandwidth_fraction gops "
+    "op shape format isa threads median_us spread gbps bandwidth_fraction gops arithmetic_fraction "
     "ratio_onnxruntime ratio_onnxruntime_fp32 ratio_torch ratio_dense"
 )
 
@@ -48,8 +48,10 @@ def test_short_calls_fill_a_turn(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_row_sums_up_its_turns() -> None:
     own, read = np.array([100.0, 200.0, 400.0]), np.array([2.0, 4.0, 8.0]) * timing.READ / 20_000
     others = {"torch": np.array([300.0, 200.0, 800.0])}
-    row = timing.sum_up(CASE, "avx2", 2, own, read, others)
+    operation = np.array([1e-5, 2e-5, 8e-5])
+    row = timing.sum_up(CASE, "avx2", 2, own, (read, operation), others)
     assert (row.median_us, row.spread, row.gbps, row.gops) == (200, 0.75, 10, 15)
+    assert row.arithmetic_fraction == pytest.approx(0.3)  # of turns with 0.3, 0.3 and 0.6
     assert row.bandwidth_fraction == 2  # 20 of 10, 10 of 5, 5 of 2.5 gigabytes a second
     assert row.ratios == {"torch": 2}
     flat = row.flat()
@@ -70,12 +72,15 @@ def test_a_case_gives_a_row_for_each_kernel_and_reads_only_what_comes_from_memor
         assert row.gops is None
         assert row.bandwidth_fraction is not None
         assert row.ratios.keys() == {"torch"}
-    still = Case("op", "1x2", "f32", nbytes=0, operations=1, kernels=calls)
-    assert {row.bandwidth_fraction for row in timing.time_case(still, setup, rounds=3)} == {None}
+        assert row.arithmetic_fraction is None
+    still = Case("op", "1x2", "f32", nbytes=0, operations=1, kernels=calls, arithmetic=32)
+    for row in timing.time_case(still, setup, rounds=3):
+        assert row.bandwidth_fraction is None
+        assert row.arithmetic_fraction is not None
 
 
 def test_the_table_has_columns_for_those_who_took_part() -> None:
-    row = timing.sum_up(CASE, "avx2", 1, np.ones(3), None, {"torch": np.full(3, 2.5)})
+    row = timing.sum_up(CASE, "avx2", 1, np.ones(3), (None, None), {"torch": np.full(3, 2.5)})
     console = Console(width=160, record=True)
     console.print(timing.speed_table([row]))
     text = console.export_text()

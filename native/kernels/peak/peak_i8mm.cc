@@ -1,0 +1,43 @@
+// peak with the int8 matrix products of ARMv8.6: codes of 4 and of 8 bits take the same
+// instruction.
+#include "base/isa.h"
+
+#if LAMELLA_ARM
+
+#include <arm_neon.h>
+
+#include <type_traits>
+#include <utility>
+
+#include "kernels/peak/peak.h"
+
+LAMELLA_TARGET_BEGIN("arch=armv8.2-a+dotprod+i8mm")
+
+namespace lamella {
+namespace {
+
+#include "kernels/peak/loop.inc"
+#include "kernels/peak/neon.h"
+
+struct Dots : Codes {
+  static constexpr std::size_t kProducts = 32, kSums = 12;
+
+  LAMELLA_INLINE static int32x4_t add(int32x4_t sum, int8x16_t& weight, int8x16_t input) {
+    return vmmlaq_s32(sum, weight, input);
+  }
+};
+
+}  // namespace
+
+std::uint32_t peak_w4a8_i8mm(std::size_t rounds, PeakOperands operands) {
+  return run<Dots>(rounds, operands);
+}
+std::uint32_t peak_w8a8_i8mm(std::size_t rounds, PeakOperands operands) {
+  return run<Dots>(rounds, operands);
+}
+
+}  // namespace lamella
+
+LAMELLA_TARGET_END
+
+#endif  // LAMELLA_ARM

@@ -10,7 +10,7 @@ export OMP_NUM_THREADS ?= 2
 # Threads that wait by spinning make a run several times slower where others use the machine.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: dev demo test test-arm test-long vectors smoke lint types layers bench bench-kernels size clean
+.PHONY: dev demo test test-arm test-long vectors smoke lint types layers bench bench-kernels kernel-loops size clean
 
 dev: $(READY)
 
@@ -69,6 +69,10 @@ bench: dev
 
 bench-kernels: dev
 	$(LAMELLA) kernels bench --all
+
+# Instructions of inner loops and what limits them, by llvm-mca-16; compiles the objects it needs.
+kernel-loops: dev
+	PYTHONPATH=tests $(RUN) -m native.loops
 
 clean:
 	rm -rf build dist out *.egg-info sdk/*.egg-info $(VENV)

@@ -56,7 +56,7 @@ def bench(
     ] = False,
     output: OutputOption = Output.table,
 ) -> None:
-    """Times kernels beside a plain read of memory, the peak of their arithmetic and other libraries.
+    """Times kernels beside a plain read of memory, a peak of arithmetic and other libraries.
 
     All of them take turns. Weights and caches of a decoder come from memory, images stay in the
     cache. Without an operation, the first shape of each is timed, in a minute. Lists are separated

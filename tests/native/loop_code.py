@@ -17,9 +17,9 @@ LEAVES = ("ret", "hlt", "ud2", "br")
 MOST_CONDITIONS = 6
 
 KINDS = {
-    "multiply": r"vpdp|vpmadd|vpmul|vfn?m(add|sub)|vmul|(fml|ml)[as]\b|[su]mm?la|[su]?mu?ll?2?\b|"
-    r"[su]dot|[su]ml[as]l|fmul",
-    "add": r"vp(add|sub)|v(add|sub)[ps]|[su]?(add|ada|sub)[lw]?p?2?\b|fadd|fsub|[su]ada?lp",
+    "multiply": r"vpdp|vpmadd|vpmul|vfn?m(add|sub)|vmul|fml[as]|fmul|ml[as]\b|mul\b|"
+    r"[su]m(ull|l[as]l)2?\b|[su]dot|[su]mmla",
+    "add": r"vp(add|sub)|v(add|sub)[ps]|f?(add|sub)p?\b|[su](add|ada)lp\b|[su](add|sub)[lw]2?\b",
 }
 REGISTER_BYTES = {"z": 64, "y": 32, "x": 16}
 # What reads part of a register from memory: the part.

@@ -7,6 +7,7 @@
 #include "base/isa.h"
 #include "bind/attention.h"
 #include "bind/bandwidth.h"
+#include "bind/cpuid_mask.h"
 #include "bind/elementwise.h"
 #include "bind/embed.h"
 #include "bind/float_ops.h"
@@ -65,6 +66,7 @@ PYBIND11_MODULE(_native, module) {
   module.def("isa", [allowed] { return names_in(allowed); });
   module.def("isa_of_this_processor", [] { return names_in(detect_isa()); });
   bind_bandwidth(module);
+  bind_cpuid_mask(module);
   bind_kernel_list(module, allowed);
   bind_threads(module);
   bind_window(module);

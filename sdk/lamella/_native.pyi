@@ -640,6 +640,22 @@ def isa() -> list[str]:
 def isa_of_this_processor() -> list[str]:
     """Returns the names of what the processor offers, whatever LAMELLA_ISA says."""
 
+def can_hide_features() -> bool:
+    """Returns whether `hide_features` works: on Linux and x86-64, where CPUID can fault."""
+
+def hide_features(isa: str) -> None:
+    """Lets all who ask the processor from now on see `isa` and nothing beyond it.
+
+    Holds for this thread and those that it starts, until the process ends or executes another
+    program, and not for what has asked before: call it before other libraries are imported.
+
+    Raises ValueError unless `isa` is one of `isa_of_this_processor()` but portable, RuntimeError
+    where CPUID cannot fault and on a second call.
+    """
+
+def hidden_beyond() -> str:
+    """Returns what `hide_features` was called with, or nothing."""
+
 def kernels() -> list[_KernelRow]:
     """Returns every kernel of this build, operation by operation."""
 

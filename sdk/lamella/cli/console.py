@@ -36,6 +36,6 @@ def show(output: Output, data: Any, tables: Iterable[RenderableType]) -> None:
     if output is Output.json:
         typer.echo(json.dumps(data, indent=1, allow_nan=False))
         return
-    console = Console(width=None if Console().is_terminal else 160)
+    console = Console(width=None if Console().is_terminal else 200)
     for table in tables:
         console.print(table)

@@ -8,8 +8,16 @@ from typing import Annotated
 import typer
 
 from lamella.cli.console import Output, OutputOption, show
+from lamella.cli.smaller import NATIVE, restart_on
 
 kernels = typer.Typer(rich_markup_mode="markdown")
+PeersOption = Annotated[
+    str | None,
+    typer.Option(help="onnxruntime, torch, llamacpp or nothing; without it, those installed."),
+]
+MachineOption = Annotated[
+    str, typer.Option(help="avx2, avxvnni, avx512 or avx512vbmi2: the most that anybody sees.")
+]
 
 
 @kernels.callback(invoke_without_command=True)
@@ -44,9 +52,8 @@ def bench(
     ] = None,
     group: Annotated[int | None, typer.Option(help="Columns with one scale; 32.")] = None,
     threads: Annotated[str, typer.Option(help="Numbers of threads.")] = "1,2",
-    peers: Annotated[
-        str, typer.Option(help="Libraries to compare with, or nothing.")
-    ] = "onnxruntime,torch",
+    peers: PeersOption = None,
+    machine: MachineOption = NATIVE,
     isa: Annotated[
         str | None, typer.Option(help="Instruction sets; without it, all but portable.")
     ] = None,
@@ -62,23 +69,52 @@ def bench(
     cache. Without an operation, the first shape of each is timed, in a minute. Lists are separated
     by commas. Needs eight times the last cache of memory.
 
+    Libraries choose their kernels by the processor: beside an `avx2` row stands their AVX-512.
+    `--machine avx2` hides what is beyond AVX2 from them and from lamella, as on a processor
+    without it; Linux on x86-64 can, where /proc/cpuinfo has cpuid_fault. llama.cpp takes part
+    where llama_cpp is installed, and on a smaller machine if it was compiled for no more.
+
+    Example: `lamella kernels bench --machine avx2 --op linear_w4a8,convolutions_w8a8`
+
     Example: `lamella kernels bench --op linear_w4a8 --shape 1x4096x4096 --threads 1,2 -o json`
     """
+    restart_on(machine)
     from lamella.benchmark.kernels.operations import OPS, Plan, time_kernels
     from lamella.benchmark.kernels.timing import speed_table
 
+    chosen, notes = _peers(peers)
     plan = Plan(
         ops=_names(op) if op is not None else tuple(OPS),
         shape=shape,
         group=group,
         threads=tuple(_number(count) for count in _names(threads)),
-        peers=_names(peers),
+        peers=chosen,
         isas=_names(isa) if isa is not None else None,
         rounds=rounds,
         all_shapes=every or op is not None,
     )
     rows = time_kernels(plan)
-    show(output, [row.flat() for row in rows], [speed_table(rows)])
+    table = speed_table(rows)
+    table.caption = "; ".join([_seen(machine), *notes])
+    show(output, [row.flat() for row in rows], [table])
+
+
+def _seen(machine: str) -> str:
+    what = "all of this processor" if machine == NATIVE else f"no more than {machine}"
+    return f"machine {machine}: kernels and peers see {what}"
+
+
+def _peers(text: str | None) -> tuple[tuple[str, ...], list[str]]:
+    """Returns the peers that were asked for, or those that are there, and what to say of them."""
+    from lamella.benchmark.kernels import ggml, peers_ggml
+    from lamella.benchmark.kernels.peers import PEERS
+
+    absent = ggml.missing()
+    usual = tuple(name for name in PEERS if name != "llamacpp" or not absent)
+    chosen = _names(text) if text is not None else usual
+    if "llamacpp" not in chosen:
+        return chosen, [f"without llamacpp: {absent}"] if text is None else []
+    return chosen, [] if absent else [peers_ggml.described()]
 
 
 def _names(text: str) -> tuple[str, ...]:

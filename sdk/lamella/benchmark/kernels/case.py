@@ -135,6 +135,7 @@ class Setup:
     """What all cases of a run share, for one number of threads.
 
     `isas` are the instruction sets to be timed; None takes all that run here but the portable one.
+    Sets that LAMELLA_ISA does not allow are never timed.
     """
 
     memory: Memory
@@ -149,11 +150,12 @@ class Setup:
 
     def choose(self, kernels: Sequence[Row], prefix: str) -> dict[str, Row]:
         """Returns the kernels `<prefix>_<isa>` that are to be timed, best first, by their set."""
-        here = {
+        found = {
             kernel.name.removeprefix(f"{prefix}_"): kernel
             for kernel in kernels
             if kernel.runs_here and kernel.name.startswith(f"{prefix}_")
         }
+        here = {isa: kernel for isa, kernel in found.items() if isa in _native.isa()}
         if self.isas is not None:
             return {isa: kernel for isa, kernel in here.items() if isa in self.isas}
         return {isa: here[isa] for isa in here if isa != "portable" or len(here) == 1}

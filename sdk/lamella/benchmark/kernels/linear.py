@@ -8,7 +8,7 @@ from itertools import cycle
 import numpy as np
 
 from lamella import _native
-from lamella.benchmark.kernels import peers
+from lamella.benchmark.kernels import peers, peers_ggml
 from lamella.benchmark.kernels.case import Array, Call, Case, Setup, each
 from lamella.benchmark.kernels.peaks import peak_of_codes
 
@@ -30,7 +30,7 @@ def linear_a8(setup: Setup, op: str, shape: tuple[int, ...], group: int = GROUP)
         kernels={
             isa: each(kernel.run, turn, x, None, setup.pool) for isa, kernel in kernels.items()
         },
-        peers=linear_peers(setup, x, rows, bits if bits in peers.NBITS else None, group),
+        peers=linear_peers(setup, x, rows, bits, group),
         arithmetic=peak_of_codes(bits),
     )
 
@@ -97,12 +97,17 @@ def sparse_linear(setup: Setup, op: str, shape: tuple[int, ...], group: int = GR
 def linear_peers(
     setup: Setup, x: Array, rows: int, bits: int | None, group: int
 ) -> Mapping[str, Call]:
-    """Returns torch in float32 and, for some widths, MatMulNBits of onnxruntime."""
+    """Returns torch in float32 and, for some widths, onnxruntime and llama.cpp.
+
+    Where inputs are not rounded, `bits` is None.
+    """
     (tokens, cols), memory = x.shape, setup.memory
     found: dict[str, Call] = {}
-    if "onnxruntime" in setup.peers and bits is not None:
-        # Between two reads of a weight come its others and all that the kernels read in a turn.
-        size = memory.nbytes // 4 if tokens < 16 else 1
+    # Between two reads of a weight come its others and all that the kernels read in a turn.
+    size = memory.nbytes // 4 if tokens < 16 else 1
+    if "llamacpp" in setup.peers and bits is not None:
+        found |= peers_ggml.products(x, rows, bits, size, setup.threads)
+    if "onnxruntime" in setup.peers and bits in peers.NBITS:
         codes = memory.peers((rows, -(-cols // group), group * bits // 8), np.uint8, size)
         found["onnxruntime"] = peers.matmul_nbits(x, codes, bits, group, setup.threads)
     if "torch" in setup.peers:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psutil
 
-from lamella.benchmark.kernels import arrays, decoder, images, linear, rows
+from lamella.benchmark.kernels import arrays, decoder, ggml, images, linear, rows
 from lamella.benchmark.kernels.case import Case, Memory, Setup
 from lamella.benchmark.kernels.networks import NETWORKS, different_layers
 from lamella.benchmark.kernels.peers import PEERS
@@ -132,7 +132,7 @@ class Plan:
     shape: str | None = None
     group: int | None = None
     threads: tuple[int, ...] = (1, 2)
-    peers: tuple[str, ...] = PEERS
+    peers: tuple[str, ...] = PEERS[:2]
     isas: tuple[str, ...] | None = None
     rounds: int = 15
     all_shapes: bool = True
@@ -187,9 +187,12 @@ def time_kernels(plan: Plan) -> list[Speed]:
     """Times the kernels of a plan, case by case.
 
     Raises:
-        DeviceError: the memory that is free does not hold what is larger than the last cache.
+        DeviceError: the memory that is free does not hold what is larger than the last cache, or
+            llama.cpp is a peer and cannot take part.
         InputError: a shape does not fit into it, or no kernel of a chosen set runs here.
     """
+    if "llamacpp" in plan.peers and (reason := ggml.missing()):
+        raise DeviceError(f"--peers llamacpp: {reason}")
     nbytes = max(2 * last_cache_bytes(), 4 * READ)
     if 4 * nbytes > psutil.virtual_memory().available:
         raise DeviceError(

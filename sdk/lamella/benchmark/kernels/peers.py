@@ -20,7 +20,7 @@ from torch.nn import functional as F
 
 from lamella.benchmark.kernels.case import Array, Call
 
-PEERS = ("onnxruntime", "torch")
+PEERS = ("onnxruntime", "torch", "llamacpp")
 CONTRIBUTED = "com.microsoft"
 # Widths that MatMulNBits takes.
 NBITS = (2, 4, 8)

@@ -28,7 +28,7 @@ WARM_UP = 2
 # Bytes of one plain read, longer than what a clock or the start of threads adds.
 READ = 1 << 26
 # Everyone that a kernel is compared with: time of the other over time of the kernel.
-OTHERS = ("onnxruntime", "onnxruntime_fp32", "torch", "dense")
+OTHERS = ("onnxruntime", "onnxruntime_fp32", "torch", "llamacpp", "llamacpp_k", "dense")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,8 @@ class Speed:
     and multiplications a second, `arithmetic_fraction` is their rate over that of the peak of the
     same instruction set and kind of numbers, in the same way. A ratio is the median over turns of
     the other's time over this one's: above 1, this one is faster. None stands for what does not
-    apply.
+    apply. `machine` is the set beyond which kernels and peers saw nothing of this processor, native
+    where they saw all of it.
     """
 
     op: str
@@ -55,6 +56,7 @@ class Speed:
     gops: float | None
     arithmetic_fraction: float | None
     ratios: dict[str, float] = field(default_factory=dict)
+    machine: str = field(default_factory=lambda: _native.hidden_beyond() or "native")
 
     def flat(self) -> dict[str, Any]:
         """Returns the row for JSON, each ratio as `ratio_<other>`."""

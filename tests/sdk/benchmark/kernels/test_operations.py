@@ -89,7 +89,7 @@ def test_every_shape_of_a_run_is_one_that_may_be_asked_for() -> None:
     ("given", "message"),
     [
         ({"ops": ("gemm",)}, "--op knows linear_w2a8, .*, not 'gemm'"),
-        ({"peers": ("tvm",)}, "--peers knows onnxruntime, torch, not 'tvm'"),
+        ({"peers": ("tvm",)}, "--peers knows onnxruntime, torch, llamacpp, not 'tvm'"),
         ({"threads": (0,)}, "--threads must be from 1 to 1024, not 0"),
         ({"group": 24, "ops": ("linear_w4a8",)}, r"--group must be one of \(16, .*, not 24"),
         ({"group": 32, "ops": ("argmax",)}, "argmax has no groups"),

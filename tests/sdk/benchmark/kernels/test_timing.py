@@ -13,7 +13,8 @@ from lamella.benchmark.kernels.case import Call, Case, Setup
 CASE = Case("op", "1x2", "w4g32", nbytes=2_000_000, operations=3_000_000, kernels={})
 COLUMNS = (
     "op shape format isa threads median_us spread gbps bandwidth_fraction gops arithmetic_fraction "
-    "ratio_onnxruntime ratio_onnxruntime_fp32 ratio_torch ratio_dense"
+    "machine ratio_onnxruntime ratio_onnxruntime_fp32 ratio_torch ratio_llamacpp ratio_llamacpp_k "
+    "ratio_dense"
 )
 
 
@@ -56,6 +57,7 @@ def test_a_row_sums_up_its_turns() -> None:
     assert row.ratios == {"torch": 2}
     flat = row.flat()
     assert " ".join(flat) == COLUMNS
+    assert flat["machine"] == "native"
     assert flat["ratio_torch"] == 2
     assert flat["ratio_dense"] is None
 

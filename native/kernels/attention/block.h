@@ -100,16 +100,17 @@ inline void prefetch_block(const Cache& cache, const Rows& rows, std::size_t byt
 }
 
 // Calls visit(row, block) for the blocks of a cache: each for all heads of the unit, as they lie in
-// memory. While one is computed with, that of the next positions is on its way: the processor
-// guesses the rows of float32 by itself, but not shorter ones.
+// memory. While one is computed with for a single token, that of the next positions is on its way:
+// the processor guesses the rows of float32 by itself, but not shorter ones.
 template <typename Format, typename Visit>
 LAMELLA_INLINE void each_block(const Cache& cache, const Rows& rows, const Visit& visit) {
   const std::size_t bytes = bytes_of(Format::kBits, cache.head_dim);
+  const bool ahead = Format::kBits < 32 && rows.unit.tokens == 1;
   for (std::size_t first = 0; first < rows.unit.count; first += kLanes) {
     for (std::size_t head = 0; head < rows.unit.heads; ++head) {
       const std::size_t kv_head = rows.unit.kv_head + head;
       const Block block = load_block<Format>(cache, rows, kv_head, first);
-      if (Format::kBits < 32 && first + kLanes < rows.unit.count) {
+      if (ahead && first + kLanes < rows.unit.count) {
         prefetch_block(cache, rows, bytes, kv_head, first + kLanes);
       }
       visit(head * rows.count, block);

@@ -21,7 +21,7 @@ namespace lamella {
 namespace {
 
 #include "kernels/linear_float/rows_avx512.h"
-#include "kernels/math/value_avx2.h"
+#include "kernels/math/value_avx512.h"
 // What follows is the same for every Rows and Value.
 #include "kernels/conv2d_f32/conv2d_f32_vector.h"
 

@@ -19,6 +19,7 @@ namespace lamella {
 namespace {
 
 #include "kernels/math/value_avx2.h"
+constexpr std::size_t kPixels = 4;
 // What follows is the same for every Value.
 #include "kernels/depthwise_f32/depthwise_f32_vector.h"
 

@@ -18,6 +18,7 @@ namespace lamella {
 namespace {
 
 #include "kernels/math/value_neon.h"
+constexpr std::size_t kPixels = 4;
 // What follows is the same for every Value.
 #include "kernels/depthwise_f32/depthwise_f32_vector.h"
 

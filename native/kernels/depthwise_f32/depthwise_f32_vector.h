@@ -1,64 +1,141 @@
 // A fragment: depthwise_f32, 16 channels of some neighbouring outputs at a time. Included after
-// kernels/math/value_<isa>.h.
+// kernels/math/value_<isa>.h and a constant kPixels, the most outputs whose sums stay in registers.
+#include "kernels/math/some.h"
 
-constexpr std::size_t kPixels = 4;  // the most outputs that share a weight
-
-// The first of some neighbouring outputs of a row that have the same taps.
+// Some neighbouring outputs of a row.
 struct Place {
   std::size_t image;
   std::size_t row;
   std::size_t first;
-  Slice taps;  // along x
 };
 
-inline Value load_some(const float* from, std::size_t count) {
-  return count == kLanes ? load(from) : load_first(from, count);
+// Writes `count` channels of an output.
+inline void finish(const DepthwiseF32Call& call, std::size_t pixel, std::size_t channel,
+                   std::size_t count, Value value) {
+  if (call.bias != nullptr) value = add(value, load_some(call.bias + channel, count));
+  value = lesser_of(fill(call.high), greater_of(fill(call.low), value));
+  store_some(call.y + pixel * call.channels + channel, value, count);
 }
 
-// `count` channels from `channel` on.
-template <std::size_t... kPixel>
-void run_channels(const DepthwiseF32Call& call, const Place& place, std::size_t channel,
-                  std::index_sequence<kPixel...>) {
+inline std::size_t output_pixel(const Window& window, const Place& place) {
+  return (place.image * window.y.out + place.row) * window.x.out + place.first;
+}
+
+// Any window: `count` channels of one output.
+inline void run_any(const DepthwiseF32Call& call, const Place& place, std::size_t channel) {
   const Window& window = call.window;
   const std::size_t count = std::min(call.channels - channel, kLanes);
-  const std::size_t step = window.x.stride * call.channels;
-  const Slice down = window.y.taps(place.row);
-  Value sums[] = {(static_cast<void>(kPixel), fill(0.0f))...};
+  const Slice down = window.y.taps(place.row), across = window.x.taps(place.first);
+  Value sum = fill(0.0f);
   for (std::size_t ky = down.begin; ky < down.end; ++ky) {
     const std::size_t line = place.image * window.y.in + window.y.input(place.row, ky);
-    for (std::size_t kx = place.taps.begin; kx < place.taps.end; ++kx) {
+    for (std::size_t kx = across.begin; kx < across.end; ++kx) {
       const std::size_t pixel = line * window.x.in + window.x.input(place.first, kx);
-      const float* x = call.x + pixel * call.channels + channel;
       const std::size_t tap = ky * window.x.kernel + kx;
-      const Value weight = load_some(call.weight + tap * call.channels + channel, count);
-      ((sums[kPixel] = fused(weight, load_some(x + kPixel * step, count), sums[kPixel])), ...);
+      sum = fused(load_some(call.weight + tap * call.channels + channel, count),
+                  load_some(call.x + pixel * call.channels + channel, count), sum);
     }
   }
-  const std::size_t line = place.image * window.y.out + place.row;
-  float* y = call.y + (line * window.x.out + place.first) * call.channels + channel;
-  for (std::size_t i = 0; i < sizeof...(kPixel); ++i, y += call.channels) {
-    Value value = sums[i];
-    if (call.bias != nullptr) value = add(value, load_some(call.bias + channel, count));
-    store_first(y, lesser_of(fill(call.high), greater_of(fill(call.low), value)), count);
+  finish(call, output_pixel(window, place), channel, count, sum);
+}
+
+// A width and a stride of windows that are known here, so that a pixel is read once for all of the
+// outputs that it is a tap of.
+template <std::size_t kKernel, std::size_t kStride>
+struct Slide {
+  static constexpr std::size_t kReach = (kPixels - 1) * kStride + kKernel;  // pixels of a line
+
+  // Adds pixel kAt of a line, which is tap kAt - output * kStride of an output.
+  template <std::size_t kAt, std::size_t... kOutput>
+  LAMELLA_INLINE static void add_pixel(Value x, const Value* weights, Value* sums,
+                                       std::index_sequence<kOutput...>) {
+    ((kAt >= kOutput * kStride && kAt - kOutput * kStride < kKernel
+          ? void(sums[kOutput] =
+                     fused(weights[(kAt - kOutput * kStride) % kKernel], x, sums[kOutput]))
+          : void()),
+     ...);
+  }
+
+  // Adds a line of the image, from a pixel that wraps around where it lies before the line. Where
+  // kInside is false, pixels may lie outside.
+  template <bool kInside, std::size_t... kAt>
+  LAMELLA_INLINE static void add_line(const DepthwiseF32Call& call, const float* line,
+                                      std::size_t first, const float* weight, Value* sums,
+                                      std::index_sequence<kAt...>) {
+    constexpr auto kOutputs = std::make_index_sequence<kPixels>();
+    Value weights[kKernel];
+    for (std::size_t kx = 0; kx < kKernel; ++kx) weights[kx] = load(weight + kx * call.channels);
+    ((kInside || first + kAt < call.window.x.in
+          ? add_pixel<kAt>(load(line + (first + kAt) * call.channels), weights, sums, kOutputs)
+          : void()),
+     ...);
+  }
+
+  template <bool kInside>
+  static void run_channels(const DepthwiseF32Call& call, const Place& place, std::size_t channel) {
+    const Window& window = call.window;
+    const Slice down = window.y.taps(place.row);
+    const std::size_t first = window.x.input(place.first, 0);
+    Value sums[kPixels];
+    for (std::size_t i = 0; i < kPixels; ++i) sums[i] = fill(0.0f);
+    for (std::size_t ky = down.begin; ky < down.end; ++ky) {
+      const std::size_t line = place.image * window.y.in + window.y.input(place.row, ky);
+      add_line<kInside>(call, call.x + line * window.x.in * call.channels + channel, first,
+                        call.weight + ky * kKernel * call.channels + channel, sums,
+                        std::make_index_sequence<kReach>());
+    }
+    const std::size_t pixel = output_pixel(window, place);
+    for (std::size_t i = 0; i < kPixels; ++i) finish(call, pixel + i, channel, kLanes, sums[i]);
+  }
+
+  // All channels of kPixels outputs.
+  static void run(const DepthwiseF32Call& call, const Place& place) {
+    const std::size_t first = call.window.x.input(place.first, 0);
+    const bool inside = first < call.window.x.in && first + kReach <= call.window.x.in;
+    std::size_t channel = 0;
+    for (; channel + kLanes <= call.channels; channel += kLanes) {
+      inside ? run_channels<true>(call, place, channel) : run_channels<false>(call, place, channel);
+    }
+    if (channel == call.channels) return;
+    for (std::size_t i = 0; i < kPixels; ++i) {
+      run_any(call, {place.image, place.row, place.first + i}, channel);
+    }
+  }
+};
+
+// Outputs of a row, kPixels at a time; the last ones may be computed twice.
+template <typename Slide>
+void run_line(const DepthwiseF32Call& call, Place place) {
+  const std::size_t width = call.window.x.out;
+  for (std::size_t first = 0; first < width; first += kPixels) {
+    place.first = std::min(first, width - kPixels);
+    Slide::run(call, place);
   }
 }
 
-template <std::size_t kCount>
-void run_span(const DepthwiseF32Call& call, const Place& place) {
-  for (std::size_t channel = 0; channel < call.channels; channel += kLanes) {
-    run_channels(call, place, channel, std::make_index_sequence<kCount>());
+void run_any_line(const DepthwiseF32Call& call, Place place) {
+  for (; place.first < call.window.x.out; ++place.first) {
+    for (std::size_t channel = 0; channel < call.channels; channel += kLanes) {
+      run_any(call, place, channel);
+    }
   }
+}
+
+using RunLine = void (*)(const DepthwiseF32Call& call, Place place);
+
+inline RunLine choose_line(const WindowAxis& axis) {
+  if (axis.out < kPixels || axis.dilation != 1) return &run_any_line;
+  if (axis.kernel == 3 && axis.stride == 1) return &run_line<Slide<3, 1>>;
+  if (axis.kernel == 3 && axis.stride == 2) return &run_line<Slide<3, 2>>;
+  if (axis.kernel == 5 && axis.stride == 1) return &run_line<Slide<5, 1>>;
+  if (axis.kernel == 5 && axis.stride == 2) return &run_line<Slide<5, 2>>;
+  return &run_any_line;
 }
 
 void run(const DepthwiseF32Call& call, Slice rows) {
   const Window& window = call.window;
+  const RunLine run_line = choose_line(window.x);
   for (std::size_t line = rows.begin; line < rows.end; ++line) {
-    const auto visit = [&](std::size_t first, Slice taps, std::size_t span) {
-      Place place{line / window.y.out, line % window.y.out, first, taps};
-      const std::size_t end = first + span;
-      for (; place.first + kPixels <= end; place.first += kPixels) run_span<kPixels>(call, place);
-      for (; place.first < end; ++place.first) run_span<1>(call, place);
-    };
-    for_each_span(window.x, visit);
+    run_line(call, {line / window.y.out, line % window.y.out, 0});
   }
 }

@@ -15,21 +15,30 @@ inline std::size_t strip_in(Slice strips, std::size_t wanted) {
   return std::min(wanted, strips.end - 1);
 }
 
+// Columns of a weight that share a scale.
+inline std::size_t width_of(const FloatWeight& weight) {
+  return weight.codes != nullptr && weight.codes->halved() ? kBlockCols / 2 : kBlockCols;
+}
+
 // Weights that are floats: a source of columns of kWide strips.
 template <typename Item>
 struct Plain {
   static constexpr std::size_t kRun = 2;  // columns between two calls of load
 
-  LAMELLA_INLINE Plain(const FloatWeight& weight, Slice strips, std::size_t first) {
+  static constexpr std::size_t kBits = 8 * sizeof(Item);
+
+  static const Item* place(const FloatWeight& weight, std::size_t strip, std::size_t col) {
     const Item* items = nullptr;
     if constexpr (std::is_same_v<Item, float>) {
       items = weight.floats;
     } else {
       items = weight.halves;
     }
-    for (std::size_t i = 0; i < kWide; ++i) {
-      at[i] = items + strip_in(strips, first + i) * weight.cols * kStripRows;
-    }
+    return items + (strip * weight.cols + col) * kStripRows;
+  }
+
+  LAMELLA_INLINE Plain(const FloatWeight& weight, Slice strips, std::size_t first) {
+    for (std::size_t i = 0; i < kWide; ++i) at[i] = place(weight, strip_in(strips, first + i), 0);
   }
 
   LAMELLA_INLINE void enter(std::size_t) {}

@@ -5,6 +5,7 @@
 
 constexpr std::size_t kWide = 1;   // strips that Rows spans
 constexpr std::size_t kSums = 12;  // Rows that stay in registers beside a column and an input
+constexpr std::size_t kTile = 6;   // tokens whose sums of two Rows stay in registers
 
 using Rows = __m256;
 using Codes = __m256i;
@@ -19,6 +20,9 @@ inline Rows load_rows(const float* const* strips, std::size_t offset) {
 inline Rows load_rows(const std::uint16_t* const* strips, std::size_t offset) {
   return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(strips[0] + offset)));
 }
+
+// The rows of a column that is stored as floats.
+inline Rows load_plain(const float* from) { return _mm256_loadu_ps(from); }
 
 inline void store_rows(float* to, Rows rows) { _mm256_storeu_ps(to, rows); }
 

@@ -6,6 +6,7 @@
 
 constexpr std::size_t kWide = 2;
 constexpr std::size_t kSums = 24;
+constexpr std::size_t kTile = 14;
 
 using Rows = __m512;
 using Codes = __m512i;
@@ -29,6 +30,8 @@ inline Rows load_rows(const std::uint16_t* const* strips, std::size_t offset) {
   const __m128i last = _mm_loadu_si128(reinterpret_cast<const __m128i*>(strips[1] + offset));
   return _mm512_cvtph_ps(_mm256_set_m128i(last, first));
 }
+
+inline Rows load_plain(const float* from) { return _mm512_loadu_ps(from); }
 
 inline void store_rows(float* to, Rows rows) { _mm512_storeu_ps(to, rows); }
 

@@ -5,6 +5,7 @@
 
 constexpr std::size_t kWide = 1;
 constexpr std::size_t kSums = 12;
+constexpr std::size_t kTile = 6;
 
 using Rows = neon::Halves<float32x4_t>;
 using Codes = neon::Halves<int32x4_t>;
@@ -19,6 +20,8 @@ inline Rows load_rows(const std::uint16_t* const* strips, std::size_t offset) {
   const float16x8_t half = vreinterpretq_f16_u16(vld1q_u16(strips[0] + offset));
   return {vcvt_f32_f16(vget_low_f16(half)), vcvt_high_f32_f16(half)};
 }
+
+inline Rows load_plain(const float* from) { return {vld1q_f32(from), vld1q_f32(from + 4)}; }
 
 inline void store_rows(float* to, Rows rows) {
   vst1q_f32(to, rows.low);

@@ -57,14 +57,6 @@ inline void point_line(const Window& window, const Source& source, const OutputP
   }
 }
 
-// Whether output i reads pixel i of the input, and no other.
-constexpr bool is_plain(const Window& window) {
-  const auto plain = [](const WindowAxis& axis) {
-    return axis.kernel == 1 && axis.stride == 1 && axis.before == 0 && axis.in == axis.out;
-  };
-  return plain(window.y) && plain(window.x);
-}
-
 // Fills pointers[tap * chunk + i] for the positions of a slice, in the order of the output; those
 // after the last, up to the next multiple of 8, repeat it.
 inline void point(const Window& window, const Source& source, Slice positions, std::size_t chunk,

@@ -11,6 +11,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "base/prefetch.h"
 #include "kernels/linear_a8/ymm.h"
 #include "kernels/linear_float/linear_float.h"
 #include "kernels/math/shift.h"

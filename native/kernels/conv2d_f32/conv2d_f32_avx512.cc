@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "base/avx512.h"
+#include "base/prefetch.h"
 #include "kernels/linear_a8/ymm.h"
 #include "kernels/linear_float/linear_float.h"
 #include "kernels/math/shift.h"

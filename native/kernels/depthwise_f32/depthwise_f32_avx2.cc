@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <utility>
 
+#include "base/prefetch.h"
 #include "kernels/math/shift.h"
 #include "kernels/math/tree.h"
 

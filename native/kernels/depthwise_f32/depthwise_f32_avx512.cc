@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "base/avx512.h"
+#include "base/prefetch.h"
 #include "kernels/math/shift.h"
 #include "kernels/math/tree.h"
 

@@ -11,6 +11,7 @@
 #include <cstring>
 #include <utility>
 
+#include "base/prefetch.h"
 #include "kernels/math/shift.h"
 #include "kernels/math/tree.h"
 

@@ -21,22 +21,28 @@ inline std::size_t output_pixel(const Window& window, const Place& place) {
   return (place.image * window.y.out + place.row) * window.x.out + place.first;
 }
 
-// Any window: `count` channels of one output.
-inline void run_any(const DepthwiseF32Call& call, const Place& place, std::size_t channel) {
+// Any window: up to 16 channels of some outputs.
+template <std::size_t... kOutput>
+void run_any(const DepthwiseF32Call& call, const Place& place, std::size_t channel,
+             std::index_sequence<kOutput...>) {
   const Window& window = call.window;
   const std::size_t count = std::min(call.channels - channel, kLanes);
-  const Slice down = window.y.taps(place.row), across = window.x.taps(place.first);
-  Value sum = fill(0.0f);
+  const Slice down = window.y.taps(place.row);
+  Value sums[] = {(static_cast<void>(kOutput), fill(0.0f))...};
   for (std::size_t ky = down.begin; ky < down.end; ++ky) {
-    const std::size_t line = place.image * window.y.in + window.y.input(place.row, ky);
-    for (std::size_t kx = across.begin; kx < across.end; ++kx) {
-      const std::size_t pixel = line * window.x.in + window.x.input(place.first, kx);
+    const std::size_t row = place.image * window.y.in + window.y.input(place.row, ky);
+    const float* line = call.x + row * window.x.in * call.channels + channel;
+    for (std::size_t kx = 0; kx < window.x.kernel; ++kx) {
       const std::size_t tap = ky * window.x.kernel + kx;
-      sum = fused(load_some(call.weight + tap * call.channels + channel, count),
-                  load_some(call.x + pixel * call.channels + channel, count), sum);
+      const Value weight = load_some(call.weight + tap * call.channels + channel, count);
+      const auto add = [&](Value& sum, std::size_t col) {
+        if (col < window.x.in) sum = fused(weight, load_some(line + col * call.channels, count), sum);
+      };
+      (add(sums[kOutput], window.x.input(place.first + kOutput, kx)), ...);
     }
   }
-  finish(call, output_pixel(window, place), channel, count, sum);
+  const std::size_t pixel = output_pixel(window, place);
+  (finish(call, pixel + kOutput, channel, count, sums[kOutput]), ...);
 }
 
 // A width and a stride of windows that are known here, so that a pixel is read once for all of the
@@ -71,11 +77,26 @@ struct Slide {
      ...);
   }
 
+  // Asks for those lines of the next row of outputs that this one does not read.
+  LAMELLA_INLINE static void prefetch_below(const DepthwiseF32Call& call, const Place& place,
+                                            std::size_t channel) {
+    const Window& window = call.window;
+    const std::size_t row = window.y.input(place.row, window.y.kernel);
+    for (std::size_t i = 0; i < window.y.stride && row + i < window.y.in; ++i) {
+      const std::size_t line = (place.image * window.y.in + row + i) * window.x.in;
+      const std::size_t pixel = line + window.x.input(place.first, 0);
+      for (std::size_t k = 0; k < kPixels * kStride; ++k) {
+        prefetch(call.x, (pixel + k) * call.channels + channel);
+      }
+    }
+  }
+
   template <bool kInside>
   static void run_channels(const DepthwiseF32Call& call, const Place& place, std::size_t channel) {
     const Window& window = call.window;
     const Slice down = window.y.taps(place.row);
     const std::size_t first = window.x.input(place.first, 0);
+    prefetch_below(call, place, channel);
     Value sums[kPixels];
     for (std::size_t i = 0; i < kPixels; ++i) sums[i] = fill(0.0f);
     for (std::size_t ky = down.begin; ky < down.end; ++ky) {
@@ -96,9 +117,14 @@ struct Slide {
     for (; channel + kLanes <= call.channels; channel += kLanes) {
       inside ? run_channels<true>(call, place, channel) : run_channels<false>(call, place, channel);
     }
-    if (channel == call.channels) return;
-    for (std::size_t i = 0; i < kPixels; ++i) {
-      run_any(call, {place.image, place.row, place.first + i}, channel);
+    if (channel < call.channels) run_any(call, place, channel, std::make_index_sequence<kPixels>());
+  }
+};
+
+struct AnySlide {
+  static void run(const DepthwiseF32Call& call, const Place& place) {
+    for (std::size_t channel = 0; channel < call.channels; channel += kLanes) {
+      run_any(call, place, channel, std::make_index_sequence<kPixels>());
     }
   }
 };
@@ -113,10 +139,10 @@ void run_line(const DepthwiseF32Call& call, Place place) {
   }
 }
 
-void run_any_line(const DepthwiseF32Call& call, Place place) {
+void run_narrow(const DepthwiseF32Call& call, Place place) {
   for (; place.first < call.window.x.out; ++place.first) {
     for (std::size_t channel = 0; channel < call.channels; channel += kLanes) {
-      run_any(call, place, channel);
+      run_any(call, place, channel, std::make_index_sequence<1>());
     }
   }
 }
@@ -124,12 +150,16 @@ void run_any_line(const DepthwiseF32Call& call, Place place) {
 using RunLine = void (*)(const DepthwiseF32Call& call, Place place);
 
 inline RunLine choose_line(const WindowAxis& axis) {
-  if (axis.out < kPixels || axis.dilation != 1) return &run_any_line;
-  if (axis.kernel == 3 && axis.stride == 1) return &run_line<Slide<3, 1>>;
-  if (axis.kernel == 3 && axis.stride == 2) return &run_line<Slide<3, 2>>;
-  if (axis.kernel == 5 && axis.stride == 1) return &run_line<Slide<5, 1>>;
-  if (axis.kernel == 5 && axis.stride == 2) return &run_line<Slide<5, 2>>;
-  return &run_any_line;
+  const auto is = [&](std::size_t kernel, std::size_t stride) {
+    return axis.dilation == 1 && axis.kernel == kernel && axis.stride == stride;
+  };
+  if (axis.out < kPixels) return &run_narrow;
+  if (is(3, 1)) return &run_line<Slide<3, 1>>;
+  if (is(3, 2)) return &run_line<Slide<3, 2>>;
+  if (is(5, 1)) return &run_line<Slide<5, 1>>;
+  if (is(5, 2)) return &run_line<Slide<5, 2>>;
+  if (is(7, 1)) return &run_line<Slide<7, 1>>;
+  return &run_line<AnySlide>;
 }
 
 void run(const DepthwiseF32Call& call, Slice rows) {

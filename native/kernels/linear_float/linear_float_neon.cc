@@ -12,6 +12,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "base/prefetch.h"
 #include "kernels/linear_a8/neon.h"
 #include "kernels/math/shift.h"
 #include "kernels/math/tree.h"

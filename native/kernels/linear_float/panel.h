@@ -7,7 +7,6 @@
 constexpr std::size_t kBlock = 128;  // columns of a panel
 constexpr std::size_t kChunk = 112;  // tokens whose sums are kept at a time
 constexpr std::size_t kAcross = 2;   // Rows side by side
-constexpr std::size_t kLine = 16;    // floats of a line of the cache
 constexpr std::size_t kRows = kWide * kStripRows;
 constexpr std::size_t kStep = kAcross * kRows;  // floats of a column
 
@@ -36,16 +35,6 @@ struct Product {
   Ahead ahead;
 };
 
-// Asks for a line of the cache, which need not be one of an array.
-inline void prefetch(std::uintptr_t address) {
-  constexpr int kSecondCache = 2;  // as __builtin_prefetch numbers caches
-  __builtin_prefetch(reinterpret_cast<const void*>(address), 0, kSecondCache);
-}
-
-inline void prefetch(const float* from, std::size_t offset) {
-  prefetch(reinterpret_cast<std::uintptr_t>(from) + offset * sizeof(float));
-}
-
 // Adds a product to the sums of some tokens. Every index is a constant, so that sums stay in
 // registers.
 template <typename Lanes, typename Tokens>
@@ -62,10 +51,10 @@ struct Tile<std::index_sequence<kLane...>, std::index_sequence<kToken...>> {
     (load(sums[kToken], kept + kToken * kStep, product.fresh), ...);
     for (std::size_t i = 0; i < product.count;) {
       (prefetch(x[kToken], product.ahead.inputs + i), ...);
-      for (std::size_t k = 0; k < product.ahead.lines; ++k, next += kLine * sizeof(float)) {
+      for (std::size_t k = 0; k < product.ahead.lines; ++k, next += kLineFloats * sizeof(float)) {
         prefetch(next);
       }
-      const std::size_t end = std::min(i + kLine, product.count);
+      const std::size_t end = std::min(i + kLineFloats, product.count);
       for (; i < end; ++i) {
         const Rows weights[] = {load_plain(product.columns + i * kStep + kLane * kRows)...};
         (add(sums[kToken], weights, x[kToken][i]), ...);

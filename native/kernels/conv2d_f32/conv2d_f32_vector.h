@@ -14,11 +14,9 @@ struct Patch {
 
 // Columns of a patch that have the same taps. Their outputs follow each other, row by row.
 struct Span {
-  Slice cols;
   Slice taps;
   std::size_t first;  // of its outputs
-
-  std::size_t width() const { return cols.end - cols.begin; }
+  std::size_t width;
 };
 
 struct Spans {
@@ -26,18 +24,20 @@ struct Spans {
   std::size_t count = 0;
 };
 
-// Splits a patch into spans and finds where the first tap of each output lies, for a pixel outside
+// Splits a patch into spans and finds where its outputs lie and their first taps, for a pixel outside
 // the image, too: such sizes wrap around, and so does what is added to them.
-inline Spans spans_of(const Conv2dF32Call& call, const Patch& patch, std::size_t* offsets) {
+inline Spans spans_of(const Conv2dF32Call& call, const Patch& patch, Panel& panel) {
   const Window& window = call.window;
   Spans spans;
   std::size_t count = 0;
   for_each_span(window.x, patch.cols, [&](std::size_t first, Slice taps, std::size_t width) {
-    spans.items[spans.count++] = {{first, first + width}, taps, count};
+    spans.items[spans.count++] = {taps, count, width};
     for (std::size_t row = patch.rows.begin; row < patch.rows.end; ++row) {
-      const std::size_t line = (patch.image * window.y.in + window.y.input(row, 0)) * window.x.in;
-      for (std::size_t col = first; col < first + width; ++col) {
-        offsets[count++] = (line + window.x.input(col, 0)) * call.channels;
+      const std::size_t from = (patch.image * window.y.in + window.y.input(row, 0)) * window.x.in;
+      const std::size_t to = (patch.image * window.y.out + row) * window.x.out;
+      for (std::size_t col = first; col < first + width; ++col, ++count) {
+        panel.inputs[count] = (from + window.x.input(col, 0)) * call.channels;
+        panel.outputs[count] = (to + col) * call.outputs;
       }
     }
   });
@@ -45,14 +45,15 @@ inline Spans spans_of(const Conv2dF32Call& call, const Patch& patch, std::size_t
 }
 
 // Writes those of 16 sums whose outputs are below `end`, which are numbers within the group.
-inline void finish(const Conv2dF32Call& call, std::size_t pixel, std::size_t first, Slice outputs,
+inline void finish(const Conv2dF32Call& call, std::size_t begin, std::size_t first, Slice outputs,
                    const float* sums) {
+  if (outputs.begin >= outputs.end) return;
   const std::size_t count = std::min(outputs.end - outputs.begin, kLanes);
   const std::size_t output = first + outputs.begin;
   Value value = load(sums);
   if (call.bias != nullptr) value = add(value, load_some(call.bias + output, count));
   value = lesser_of(fill(call.high), greater_of(fill(call.low), value));
-  store_some(call.y + pixel * call.outputs + output, value, count);
+  store_some(call.y + begin + output, value, count);
 }
 
 // Some strips of a group for the outputs of a patch.
@@ -100,16 +101,18 @@ inline void add_block(const Work& work, const Taps& taps, Slice block, Panel& pa
   const std::size_t pixel =
       taps.ky * window.y.dilation * window.x.in + taps.kx.begin * window.x.dilation;
   const std::size_t shift = pixel * call.channels + work.group * inputs;
+  const float* y = call.y + work.group * work.weight.rows + work.strips.begin * kStripRows;
   for (std::size_t i = 0; i < work.spans.count; ++i) {
     const Span& span = work.spans.items[i];
     const Slice inside{(row + span.taps.begin) * inputs, (row + span.taps.end) * inputs};
     const Slice cols = common(block, inside);
     if (cols.begin == cols.end) continue;
-    const std::size_t begin = span.first + (rows.begin - work.patch.rows.begin) * span.width();
+    const std::size_t begin = span.first + (rows.begin - work.patch.rows.begin) * span.width;
     add_product({panel.columns + (cols.begin - block.begin) * kStep, cols.end - cols.begin, call.x,
-                 shift + cols.begin - first, work.covered && block.begin == 0, ahead},
+                 shift + cols.begin - first, work.covered && block.begin == 0,
+                 block.end == work.weight.cols ? y : nullptr, ahead},
                 panel, work.strips,
-                {begin, begin + (rows.end - rows.begin) * span.width()});
+                {begin, begin + (rows.end - rows.begin) * span.width});
   }
 }
 
@@ -129,29 +132,9 @@ inline void add_products(const Work& work, Panel& panel) {
   }
 }
 
-inline void finish_patch(const Work& work, const Panel& panel) {
-  const Window& window = work.call.window;
-  const Patch& patch = work.patch;
-  const std::size_t first = work.group * work.weight.rows;
-  const std::size_t rows = std::min(work.strips.end * kStripRows, work.weight.rows);
-  std::size_t at = 0;
-  for (std::size_t i = 0; i < work.spans.count; ++i) {
-    for (std::size_t y = patch.rows.begin; y < patch.rows.end; ++y) {
-      const Span& span = work.spans.items[i];
-      const std::size_t line = (patch.image * window.y.out + y) * window.x.out;
-      std::size_t pixel = line + span.cols.begin;
-      write_sums(panel, work.strips, {at, at + span.width()},
-                 [&](std::size_t token, std::size_t row, const float* sums) {
-                   if (row < rows) finish(work.call, pixel + token - at, first, {row, rows}, sums);
-                 });
-      at += span.width();
-    }
-  }
-}
-
 void run_patch(const Conv2dF32Call& call, const Patch& patch) {
   Panel panel;
-  const Spans spans = spans_of(call, patch, panel.offsets);
+  const Spans spans = spans_of(call, patch, panel);
   FloatWeight weight{call.group_outputs(), call.products(), call.weight, nullptr, nullptr};
   const std::size_t strips = strips_of(weight.rows);
   const std::size_t pixels =
@@ -164,7 +147,9 @@ void run_patch(const Conv2dF32Call& call, const Patch& patch) {
       const Work work{call, patch, spans, weight, group, {strip, strips}, covered};
       if (!covered) std::fill_n(panel.sums, pixels * kStep, 0.0f);
       add_products(work, panel);
-      finish_patch(work, panel);
+      write_sums(panel, work.strips, pixels, [&](std::size_t i, std::size_t row, const float* sums) {
+        finish(call, panel.outputs[i], group * weight.rows, {row, weight.rows}, sums);
+      });
     }
     weight.floats += strips * weight.cols * kStripRows;
   }

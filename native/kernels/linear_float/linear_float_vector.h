@@ -84,16 +84,20 @@ void run_chunk(const LinearFloatCall& call, Slice strips, Slice tokens) {
   const std::size_t rows = std::min(strips.end * kStripRows, call.weight.rows);
   const float* x = call.x + tokens.begin * cols;
   Panel panel;
-  for (std::size_t i = 0; i < count; ++i) panel.offsets[i] = i * cols;
+  for (std::size_t i = 0; i < count; ++i) {
+    panel.inputs[i] = i * cols;
+    panel.outputs[i] = i * call.weight.rows;
+  }
   for (; strips.begin < strips.end; strips.begin += kAcross * kWide) {
+    const float* y = call.y + tokens.begin * call.weight.rows + strips.begin * kStripRows;
     for (std::size_t col = 0; col < cols; col += kBlock) {
       const Slice block{col, std::min(col + kBlock, cols)};
       unpack<Source>(call.weight, strips, block, panel);
-      add_product({panel.columns, block.end - col, x, col, col == 0,
+      add_product({panel.columns, block.end - col, x, col, col == 0, block.end == cols ? y : nullptr,
                    ahead_of<Source>(call.weight, strips, block)},
                   panel, strips, {0, count});
     }
-    write_sums(panel, strips, {0, count}, [&](std::size_t i, std::size_t row, const float* sums) {
+    write_sums(panel, strips, count, [&](std::size_t i, std::size_t row, const float* sums) {
       finish(call, tokens.begin + i, {row, rows}, sums);
     });
   }

@@ -13,7 +13,8 @@ constexpr std::size_t kStep = kAcross * kRows;  // floats of a column
 struct Panel {
   alignas(64) float columns[kBlock * kStep];
   alignas(64) float sums[kChunk * kStep];
-  std::size_t offsets[kChunk];  // where the inputs of a token begin
+  std::size_t inputs[kChunk];   // where those of a token begin
+  std::size_t outputs[kChunk];  // the same
 };
 
 // What is read later and asked for on the way: inputs, so many floats behind those of the product,
@@ -30,8 +31,9 @@ struct Product {
   const float* columns;
   std::size_t count;
   const float* x;
-  std::size_t shift;  // is added to the offsets
+  std::size_t shift;  // is added to where inputs begin
   bool fresh;         // nothing has been added to these sums
+  const float* y;     // the first output where this is the last product, or null
   Ahead ahead;
 };
 
@@ -44,10 +46,13 @@ template <std::size_t... kLane, std::size_t... kToken>
 struct Tile<std::index_sequence<kLane...>, std::index_sequence<kToken...>> {
   using Sums = Rows[sizeof...(kLane)];
 
-  static void run(const Product& product, const std::size_t* offsets, float* kept) {
+  static void run(const Product& product, Panel& panel, std::size_t token) {
+    const std::size_t* begin = panel.inputs + token;
+    float* kept = panel.sums + token * kStep;
     std::uintptr_t next = product.ahead.weights;
-    const float* x[] = {product.x + (offsets[kToken] + product.shift)...};
+    const float* x[] = {product.x + (begin[kToken] + product.shift)...};
     Sums sums[sizeof...(kToken)];
+    if (product.y != nullptr) (prefetch_outputs(product.y, panel.outputs[token + kToken]), ...);
     (load(sums[kToken], kept + kToken * kStep, product.fresh), ...);
     for (std::size_t i = 0; i < product.count;) {
       (prefetch(x[kToken], product.ahead.inputs + i), ...);
@@ -63,6 +68,10 @@ struct Tile<std::index_sequence<kLane...>, std::index_sequence<kToken...>> {
     (keep(kept + kToken * kStep, sums[kToken]), ...);
   }
 
+  LAMELLA_INLINE static void prefetch_outputs(const float* y, std::size_t begin) {
+    (prefetch(y, begin + kLane * kRows), ...);
+  }
+
   LAMELLA_INLINE static void load(Sums& sums, const float* kept, bool fresh) {
     ((sums[kLane] = fresh ? zero_rows() : load_plain(kept + kLane * kRows)), ...);
   }
@@ -76,7 +85,7 @@ struct Tile<std::index_sequence<kLane...>, std::index_sequence<kToken...>> {
   }
 };
 
-using RunTile = void (*)(const Product& product, const std::size_t* offsets, float* kept);
+using RunTile = void (*)(const Product& product, Panel& panel, std::size_t token);
 
 // Adds a product to the sums of some tokens, in tiles of about the same size.
 template <std::size_t kUsed, std::size_t... kToken>
@@ -87,8 +96,7 @@ void add_tiles(Product product, Panel& panel, Slice tokens, std::index_sequence<
   const std::size_t tiles = (count + kTile - 1) / kTile;
   for (std::size_t i = 0; i < tiles; ++i) {
     const Slice part = slice_of(count, tiles, i);
-    const std::size_t first = tokens.begin + part.begin;
-    kRuns[part.end - part.begin - 1](product, panel.offsets + first, panel.sums + first * kStep);
+    kRuns[part.end - part.begin - 1](product, panel, tokens.begin + part.begin);
     // The next tile asks for the weights of the next strip.
     product.ahead.weights += product.ahead.strip;
     if (i + 1 == kUsed * kWide) product.ahead.lines = 0;
@@ -146,13 +154,13 @@ void unpack(const FloatWeight& weight, Slice strips, Slice cols, Panel& panel) {
   }
 }
 
-// Calls write(token, row, 16 sums) for every 16 rows of some strips and each token.
+// Calls write(token, row, 16 sums) for every 16 rows of some strips and each of `count` tokens.
 template <typename Write>
-void write_sums(const Panel& panel, Slice strips, Slice tokens, const Write& write) {
+void write_sums(const Panel& panel, Slice strips, std::size_t count, const Write& write) {
   const std::size_t rows = std::min((strips.end - strips.begin) * kStripRows, kStep);
-  for (; tokens.begin < tokens.end; ++tokens.begin) {
+  for (std::size_t token = 0; token < count; ++token) {
     for (std::size_t row = 0; row < rows; row += kLanes) {
-      write(tokens.begin, strips.begin * kStripRows + row, panel.sums + tokens.begin * kStep + row);
+      write(token, strips.begin * kStripRows + row, panel.sums + token * kStep + row);
     }
   }
 }

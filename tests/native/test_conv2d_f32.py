@@ -40,6 +40,34 @@ def test_equals_the_reference(kernel: _native.Conv2dF32Kernel, number: int) -> N
         )
 
 
+# Several patches of an image, parts of a row, blocks of columns that end within a tap, and outputs
+# that end in one register of two.
+@pytest.mark.parametrize(
+    ("outputs", "groups", "shape", "axis"),
+    [
+        (41, 1, (2, 9, 14, 150), Axis(1)),
+        (9, 1, (1, 13, 12, 50), SAME[0]),
+        (17, 1, (1, 4, 250, 3), Axis(3, 2, 0, 1)),
+        (18, 2, (1, 3, 119, 10), Axis(2, 1, 1, 0)),
+        (5, 1, (1, 12, 30, 4), Axis(3, 1, 2, 2, 2)),
+        (4, 1, (1, 3, 5, 0), Axis(1)),
+    ],
+)
+def test_large_shapes_equal_the_reference(
+    kernel: _native.Conv2dF32Kernel,
+    outputs: int,
+    groups: int,
+    shape: tuple[int, ...],
+    axis: Axis,
+) -> None:
+    weight = reference_float.draw(11, outputs, axis.kernel, axis.kernel, shape[3] // groups)
+    x, bias = reference_float.draw(12, *shape), reference_float.draw(13, outputs)
+    sums = reference_layers.convolve(weight, groups, axis, axis, x)
+    packed = _native.pack_conv2d_f32(weight, groups)
+    y = kernel.run(packed, window(axis, axis), x, bias, -9.0, 20.0)
+    equal(y, reference_layers.bounded(sums, bias, -9.0, 20.0))
+
+
 def test_values_of_any_size_equal_the_reference(kernel: _native.Conv2dF32Kernel) -> None:
     weight = reference_float.draw(1, 9, 3, 3, 2)
     x = reference_float.draw(2, 1, 9, 40, 2)

@@ -36,6 +36,20 @@ def test_equals_the_reference(kernel: _native.DepthwiseF32Kernel, channels: int)
         )
 
 
+# Widths and strides that have a loop of their own, in images around the outputs of a tile.
+@pytest.mark.parametrize(
+    "axis",
+    [Axis(3, 1, 1, 1), Axis(3, 2, 0, 1), Axis(5, 1, 2, 2), Axis(5, 2, 1, 2), Axis(7, 1, 3, 3)],
+)
+def test_common_windows_equal_the_reference(kernel: _native.DepthwiseF32Kernel, axis: Axis) -> None:
+    weight = reference_float.draw(7, axis.kernel, axis.kernel, 37)
+    for width in (6, 7, 8, 13, 14, 15, 30):
+        x = reference_float.draw(width, 2, 8, width, 37)
+        sums = reference_layers.depthwise(weight, axis, axis, x)
+        expected = reference_layers.bounded(sums, None, -np.inf, np.inf)
+        equal(kernel.run(weight, window(axis, axis), x), expected)
+
+
 def test_values_of_any_size_equal_the_reference(kernel: _native.DepthwiseF32Kernel) -> None:
     weight, x = reference_float.draw(1, 3, 3, 18), reference_float.draw(2, 1, 9, 40, 18)
     x[:, ::4, ::5, ::3] = np.resize(reference_float.EXTREMES, (1, 3, 8, 6))

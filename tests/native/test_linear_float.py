@@ -68,6 +68,15 @@ def test_every_number_of_tokens_equals_the_reference(
     equal(kernel.run(weight, x), reference_layers.linear(real, x, None, "none"))
 
 
+@pytest.mark.parametrize("group", [16, 32])
+def test_chunks_of_tokens_and_blocks_of_columns_equal_the_reference(
+    kernel: _native.LinearFloatKernel, group: int
+) -> None:
+    weight, real = draw(kernel.kind, group, 41, 300, group)
+    x, bias = reference_float.draw(1, 230, 300), reference_float.draw(2, 41)
+    equal(kernel.run(weight, x, bias), reference_layers.linear(real, x, bias, "none"))
+
+
 @pytest.mark.parametrize("activation", reference_layers.ACTIVATIONS)
 def test_the_activation_follows_the_bias(
     kernel: _native.LinearFloatKernel, activation: str

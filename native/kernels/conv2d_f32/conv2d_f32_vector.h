@@ -1,7 +1,6 @@
 // A fragment: conv2d_f32 on the registers of an instruction set. Included after
 // kernels/math/value_<isa>.h and kernels/linear_float/rows_<isa>.h. The tokens of
 // kernels/linear_float/panel.h are outputs of a patch; no copy of the image is made.
-#include "kernels/linear_float/part.h"
 #include "kernels/linear_float/panel.h"
 #include "kernels/math/some.h"
 
@@ -24,8 +23,8 @@ struct Spans {
   std::size_t count = 0;
 };
 
-// Splits a patch into spans and finds where its outputs lie and their first taps, for a pixel outside
-// the image, too: such sizes wrap around, and so does what is added to them.
+// Splits a patch into spans and finds where its outputs lie and their first taps, for a pixel
+// outside the image, too: such sizes wrap around, and so does what is added to them.
 inline Spans spans_of(const Conv2dF32Call& call, const Patch& patch, Panel& panel) {
   const Window& window = call.window;
   Spans spans;
@@ -111,8 +110,7 @@ inline void add_block(const Work& work, const Taps& taps, Slice block, Panel& pa
     add_product({panel.columns + (cols.begin - block.begin) * kStep, cols.end - cols.begin, call.x,
                  shift + cols.begin - first, work.covered && block.begin == 0,
                  block.end == work.weight.cols ? y : nullptr, ahead},
-                panel, work.strips,
-                {begin, begin + (rows.end - rows.begin) * span.width});
+                panel, work.strips, {begin, begin + (rows.end - rows.begin) * span.width});
   }
 }
 
@@ -140,16 +138,17 @@ void run_patch(const Conv2dF32Call& call, const Patch& patch) {
   const std::size_t pixels =
       (patch.rows.end - patch.rows.begin) * (patch.cols.end - patch.cols.begin);
   const Slice first = common(patch.rows, call.window.y.outputs(0));
-  const bool covered = spans.count == 1 && same(first, patch.rows) &&
+  const bool covered = weight.cols != 0 && spans.count == 1 && same(first, patch.rows) &&
                        same(spans.items[0].taps, {0, call.window.x.kernel});
   for (std::size_t group = 0; group < call.groups; ++group) {
     for (std::size_t strip = 0; strip < strips; strip += kAcross * kWide) {
       const Work work{call, patch, spans, weight, group, {strip, strips}, covered};
       if (!covered) std::fill_n(panel.sums, pixels * kStep, 0.0f);
       add_products(work, panel);
-      write_sums(panel, work.strips, pixels, [&](std::size_t i, std::size_t row, const float* sums) {
-        finish(call, panel.outputs[i], group * weight.rows, {row, weight.rows}, sums);
-      });
+      write_sums(panel, work.strips, pixels,
+                 [&](std::size_t i, std::size_t row, const float* sums) {
+                   finish(call, panel.outputs[i], group * weight.rows, {row, weight.rows}, sums);
+                 });
     }
     weight.floats += strips * weight.cols * kStripRows;
   }
@@ -164,9 +163,9 @@ void run_rows(const Conv2dF32Call& call, std::size_t image, Slice rows) {
   for (std::size_t i = 0; i < down; ++i) {
     const Slice part = slice_of(height, down, i);
     for (std::size_t k = 0; k < across; ++k) {
-      run_patch(call, {image,
-                       {rows.begin + part.begin, rows.begin + part.end},
-                       slice_of(width, across, k)});
+      run_patch(
+          call,
+          {image, {rows.begin + part.begin, rows.begin + part.end}, slice_of(width, across, k)});
     }
   }
 }
@@ -174,7 +173,7 @@ void run_rows(const Conv2dF32Call& call, std::size_t image, Slice rows) {
 // The same outputs as one row, where each reads the pixel of its own number alone.
 inline void flatten(Conv2dF32Call& call, Slice& rows) {
   Window& window = call.window;
-  if (!is_plain(window)) return;
+  if (!is_plain(window) || rows.begin == rows.end) return;
   const std::size_t width = window.x.out;
   call.x += rows.begin * width * call.channels;
   call.y += rows.begin * width * call.outputs;

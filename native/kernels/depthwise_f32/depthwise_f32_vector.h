@@ -36,7 +36,8 @@ void run_any(const DepthwiseF32Call& call, const Place& place, std::size_t chann
       const std::size_t tap = ky * window.x.kernel + kx;
       const Value weight = load_some(call.weight + tap * call.channels + channel, count);
       const auto add = [&](Value& sum, std::size_t col) {
-        if (col < window.x.in) sum = fused(weight, load_some(line + col * call.channels, count), sum);
+        if (col < window.x.in)
+          sum = fused(weight, load_some(line + col * call.channels, count), sum);
       };
       (add(sums[kOutput], window.x.input(place.first + kOutput, kx)), ...);
     }
@@ -77,11 +78,15 @@ struct Slide {
      ...);
   }
 
-  // Asks for those lines of the next row of outputs that this one does not read.
+  // Asks for what the next row of outputs needs beside the lines of this one.
   LAMELLA_INLINE static void prefetch_below(const DepthwiseF32Call& call, const Place& place,
                                             std::size_t channel) {
     const Window& window = call.window;
     const std::size_t row = window.y.input(place.row, window.y.kernel);
+    const std::size_t below = output_pixel(window, place) + window.x.out;
+    for (std::size_t i = 0; i < kPixels; ++i) {
+      prefetch(call.y, (below + i) * call.channels + channel);
+    }
     for (std::size_t i = 0; i < window.y.stride && row + i < window.y.in; ++i) {
       const std::size_t line = (place.image * window.y.in + row + i) * window.x.in;
       const std::size_t pixel = line + window.x.input(place.first, 0);

@@ -1,6 +1,5 @@
 // A fragment: linear_float on the registers of an instruction set. Included after
 // kernels/math/value_<isa>.h and kernels/linear_float/rows_<isa>.h.
-#include "kernels/linear_float/part.h"
 #include "kernels/linear_float/panel.h"
 #include "kernels/math/activate.h"
 #include "kernels/math/some.h"
@@ -93,8 +92,8 @@ void run_chunk(const LinearFloatCall& call, Slice strips, Slice tokens) {
     for (std::size_t col = 0; col < cols; col += kBlock) {
       const Slice block{col, std::min(col + kBlock, cols)};
       unpack<Source>(call.weight, strips, block, panel);
-      add_product({panel.columns, block.end - col, x, col, col == 0, block.end == cols ? y : nullptr,
-                   ahead_of<Source>(call.weight, strips, block)},
+      add_product({panel.columns, block.end - col, x, col, col == 0,
+                   block.end == cols ? y : nullptr, ahead_of<Source>(call.weight, strips, block)},
                   panel, strips, {0, count});
     }
     write_sums(panel, strips, count, [&](std::size_t i, std::size_t row, const float* sums) {

@@ -1,8 +1,9 @@
 // A fragment: sums of columns of weights times the inputs of many tokens, some strips at a time.
-// Included after kernels/linear_float/part.h.
+// Included after kernels/linear_float/rows_<isa>.h.
 //
 // The columns of some strips are written out side by side as floats, once for a chunk of tokens.
 // Beside them lie the sums of the chunk, so that a panel needs no more columns than a cache holds.
+#include "kernels/linear_float/part.h"
 
 constexpr std::size_t kBlock = 128;  // columns of a panel
 constexpr std::size_t kChunk = 112;  // tokens whose sums are kept at a time
@@ -124,9 +125,8 @@ void unpack_rows(const FloatWeight& weight, Slice strips, Slice cols, float* to,
     for (; cols.begin < end; cols.begin += Source::kRun, to += Source::kRun * kStep) {
       source.load(cols.begin);
       const std::size_t count = end - cols.begin;
-      ((kColumn < count
-            ? store_rows(to + kColumn * kStep, source.template column<kColumn>())
-            : void()),
+      ((kColumn < count ? store_rows(to + kColumn * kStep, source.template column<kColumn>())
+                        : void()),
        ...);
     }
     cols.begin = end;

@@ -29,6 +29,10 @@ CONVOLUTIONS = (
     ((20, 3, 3, 7), 2, Window((1, 1), (0, 1, 2, 1), (2, 1))),
     ((27, 2, 2, 64), 3, Window((2, 1), (1, 0, 0, 1), (1, 3))),
     ((6, 3, 3, 1), 6, Window((1, 1), (1, 1, 1, 1))),
+    # more products than are unpacked or copied at a time, and more rows than share a copy
+    ((9, 3, 3, 118), 1, Window((2, 2), (1, 1, 1, 1))),
+    ((9, 1, 1, 2190), 1, Window((3, 3))),
+    ((137, 1, 1, 6), 1, Window((2, 2))),
 )
 
 kernel = each_kernel(_native.conv2d_a8_kernels())

@@ -28,6 +28,7 @@ SHAPES = (
     ((24, 1, 1, 33), 1, Window()),
     ((22, 2, 3, 39), 2, Window((1, 1), (0, 2, 1, 0), (2, 1))),
     ((8, 1, 1, 130), 1, Window((2, 2))),
+    ((9, 1, 1, 1103), 1, Window((4, 4))),  # more than is unpacked at a time
 )
 DEPTHWISE = (
     (19, 3, Window((1, 1), (1, 1, 1, 1))),

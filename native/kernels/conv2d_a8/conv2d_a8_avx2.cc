@@ -1,6 +1,6 @@
 // conv2d_a8 with AVX2, which has no exact product of bytes: vpmaddubsw saturates at 16 bits. Each
 // pair of products of input codes and weights of 4 bits is below 2 * 255 * 8, so that 8 fit; of 6
-// bits 2 fit, and weights of 8 bits are taken as 16 * high + low, of which 4 fit.
+// bits 2 fit. Weights of 8 bits are multiplied as numbers of 16 bits (wide.inc).
 #include "base/isa.h"
 
 #if LAMELLA_X86
@@ -24,76 +24,81 @@ namespace {
 // What follows is the same for every Value.
 #include "kernels/static/epilogue_vector.h"
 
-constexpr std::size_t kPositions = 4;
+constexpr std::size_t kPositions = 6;
 constexpr std::size_t kStrips = 1;
-constexpr std::size_t kMostVectors = 1;
+constexpr std::size_t kVectors = 1;
 constexpr int kLowered = 0;
+
+#include "kernels/conv2d_a8/ymm_weights.inc"
 
 // The steps whose products are added in 16 bits.
 template <int kBits>
-constexpr std::size_t kRun = kBits == 4   ? 8
-                             : kBits == 6 ? 2
-                                          : 4;
-static_assert(2 * 8 * 255 * 8 <= 32767, "8 steps of 4 bits must fit 16 bits");
+constexpr std::size_t kRun = kBits == 4 ? 4 : 2;
+static_assert(2 * 4 * 255 * 8 <= 32767, "4 steps of 4 bits must fit 16 bits");
 static_assert(2 * 2 * 255 * 32 <= 32767, "2 steps of 6 bits must fit 16 bits");
-static_assert(2 * 4 * 255 * 15 <= 32767, "4 steps of the low half of 8 bits must fit 16 bits");
 
-// The weights of one step as signed bytes: `high` is used for 8 bits only, where low is 0 to 15.
-struct Weights {
-  __m256i low;
-  __m256i high;
-};
-
-template <int kBits, std::size_t kStep>
-LAMELLA_INLINE Weights step_weights(Tiles tiles) {
-  const __m256i codes = ymm::step_codes<kBits, kStep>(tiles.first);
-  if constexpr (kBits != 8) {
-    const __m256i low = _mm256_sub_epi8(codes, _mm256_set1_epi8(1 << (kBits - 1)));
-    return {low, low};
-  } else {
-    const __m256i mask = _mm256_set1_epi8(15);
-    const __m256i high = _mm256_and_si256(_mm256_srli_epi16(codes, 4), mask);
-    return {_mm256_and_si256(codes, mask), _mm256_sub_epi8(high, _mm256_set1_epi8(8))};
-  }
-}
+#include "kernels/conv2d_a8/tiles.inc"
 
 // The compiler's own constructors would be compiled outside the region.
-template <int kBits>
-struct Narrow {
-  LAMELLA_INLINE Narrow() {}
+template <int kBits, std::size_t... kAt>
+struct Sums<kBits, 1, std::index_sequence<kAt...>> {
+  LAMELLA_INLINE Sums(bool more, std::int32_t* to) : sums(to) {
+    if (more) ((wide[kAt] = load_eight(sums + kPairRows * kAt)), ...);
+  }
 
-  LAMELLA_INLINE void add(std::int32_t four, const Weights& weights) {
-    const __m256i input = _mm256_set1_epi32(four);
-    low = _mm256_add_epi16(low, _mm256_maddubs_epi16(input, weights.low));
-    if constexpr (kBits == 8) {
-      high = _mm256_add_epi16(high, _mm256_maddubs_epi16(input, weights.high));
+  LAMELLA_INLINE void add(const std::uint8_t* panel, const std::uint8_t* const* from,
+                          std::size_t steps) {
+    std::size_t step = 0;
+    for (; step + kRun<kBits> <= steps; step += kRun<kBits>, panel += kRun<kBits> * kStepBytes) {
+      add_run(panel, from, step, std::make_index_sequence<kRun<kBits>>());
+    }
+    for (; step < steps; ++step, panel += kStepBytes) {
+      add_run(panel, from, step, std::index_sequence<0>());
     }
   }
 
-  __m256i low = _mm256_setzero_si256();
-  __m256i high = _mm256_setzero_si256();
-};
-
-struct Wide {
-  LAMELLA_INLINE Wide() {}
-
-  template <int kBits>
-  LAMELLA_INLINE void add(const Narrow<kBits>& narrow) {
-    sums = _mm256_add_epi32(sums, _mm256_madd_epi16(narrow.low, _mm256_set1_epi16(1)));
-    if constexpr (kBits == 8) {
-      sums = _mm256_add_epi32(sums, _mm256_madd_epi16(narrow.high, _mm256_set1_epi16(16)));
-    }
+  template <std::size_t... kStep>
+  LAMELLA_INLINE void add_run(const std::uint8_t* panel, const std::uint8_t* const* from,
+                              std::size_t step, std::index_sequence<kStep...>) {
+    const __m256i weights[] = {ymm::load(panel + kStep * kStepBytes)...};
+    const auto add = [&](std::size_t at) {
+      widen(at, sum(multiply(from[at] + 4 * (step + kStep), weights[kStep])...));
+    };
+    (add(kAt), ...);
   }
 
-  LAMELLA_INLINE void store(std::int32_t* to) const {
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), sums);
+  // The products of the only position.
+  LAMELLA_INLINE void add_step(const std::uint8_t* codes, __m256i weights) {
+    widen(0, multiply(codes, weights));
   }
 
-  __m256i sums = _mm256_setzero_si256();
+  static LAMELLA_INLINE __m256i multiply(const std::uint8_t* codes, __m256i weights) {
+    return _mm256_maddubs_epi16(_mm256_set1_epi32(four_codes(codes)), weights);
+  }
+
+  template <typename... Products>
+  static LAMELLA_INLINE __m256i sum(__m256i first, Products... others) {
+    ((first = _mm256_add_epi16(first, others)), ...);
+    return first;
+  }
+
+  LAMELLA_INLINE void widen(std::size_t at, __m256i narrow) {
+    const __m256i pairs = _mm256_madd_epi16(narrow, _mm256_set1_epi16(1));
+    wide[at] = _mm256_add_epi32(wide[at], pairs);
+  }
+
+  LAMELLA_INLINE void write() const {
+    const auto store = [&](std::size_t at) {
+      _mm256_storeu_si256(reinterpret_cast<__m256i*>(sums + kPairRows * at), wide[at]);
+    };
+    (store(kAt), ...);
+  }
+
+  std::int32_t* sums;
+  __m256i wide[sizeof...(kAt)] = {(static_cast<void>(kAt), _mm256_setzero_si256())...};
 };
 
-#include "kernels/conv2d_a8/narrow_steps.inc"
-#include "kernels/conv2d_a8/tiles.inc"
+#include "kernels/conv2d_a8/wide.inc"
 
 }  // namespace
 
@@ -104,7 +109,7 @@ void conv2d_w6a8_avx2(const Conv2dCall& call, Slice positions, Slice strips) {
   run<6>(call, positions, strips);
 }
 void conv2d_w8a8_avx2(const Conv2dCall& call, Slice positions, Slice strips) {
-  run<8>(call, positions, strips);
+  run_wide(call, positions, strips);
 }
 
 }  // namespace lamella

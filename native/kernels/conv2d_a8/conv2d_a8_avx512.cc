@@ -19,10 +19,11 @@ namespace {
 #include "kernels/static/epilogue_vector.h"
 
 constexpr std::size_t kPositions = 8;
-constexpr int kLowered = 0;
 constexpr std::size_t kStrips = 2;
-constexpr std::size_t kMostVectors = 2;
+constexpr std::size_t kVectors = 2;
+constexpr int kLowered = 0;
 using Dots = __m512i;
+using Weights = __m512i;
 
 template <int kBits, std::size_t kStep>
 LAMELLA_INLINE __m512i step_weights(Tiles tiles) {
@@ -32,14 +33,23 @@ LAMELLA_INLINE __m512i step_weights(Tiles tiles) {
   return _mm512_sub_epi8(codes, _mm512_set1_epi8(static_cast<char>(1 << (kBits - 1))));
 }
 
+LAMELLA_INLINE __m512i load_weights(const std::uint8_t* from) { return _mm512_loadu_si512(from); }
+
+LAMELLA_INLINE void store_weights(__m512i weights, std::uint8_t* to) {
+  _mm512_storeu_si512(to, weights);
+}
+
 LAMELLA_INLINE __m512i dot(__m512i sum, std::int32_t four, __m512i weights) {
   return _mm512_dpbusd_epi32(sum, _mm512_set1_epi32(four), weights);
 }
 
+LAMELLA_INLINE __m512i load_dots(const std::int32_t* from) { return _mm512_loadu_si512(from); }
+
 LAMELLA_INLINE void store_dots(__m512i sums, std::int32_t* to) { _mm512_storeu_si512(to, sums); }
 
-#include "kernels/conv2d_a8/dot_steps.inc"
 #include "kernels/conv2d_a8/tiles.inc"
+// What follows needs the loops.
+#include "kernels/conv2d_a8/dot_steps.inc"
 
 }  // namespace
 

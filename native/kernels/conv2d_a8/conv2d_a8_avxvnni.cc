@@ -22,28 +22,27 @@ namespace {
 // What follows is the same for every Value.
 #include "kernels/static/epilogue_vector.h"
 
-constexpr std::size_t kPositions = 8;
-constexpr int kLowered = 0;
+constexpr std::size_t kPositions = 6;
 constexpr std::size_t kStrips = 1;
-constexpr std::size_t kMostVectors = 1;
+constexpr std::size_t kVectors = 2;
+constexpr int kLowered = 0;
 using Dots = __m256i;
 
-template <int kBits, std::size_t kStep>
-LAMELLA_INLINE __m256i step_weights(Tiles tiles) {
-  const __m256i codes = ymm::step_codes<kBits, kStep>(tiles.first);
-  return _mm256_sub_epi8(codes, _mm256_set1_epi8(static_cast<char>(1 << (kBits - 1))));
-}
+#include "kernels/conv2d_a8/ymm_weights.inc"
 
 LAMELLA_INLINE __m256i dot(__m256i sum, std::int32_t four, __m256i weights) {
   return _mm256_dpbusd_avx_epi32(sum, _mm256_set1_epi32(four), weights);
 }
 
+LAMELLA_INLINE __m256i load_dots(const std::int32_t* from) { return load_eight(from); }
+
 LAMELLA_INLINE void store_dots(__m256i sums, std::int32_t* to) {
   _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), sums);
 }
 
-#include "kernels/conv2d_a8/dot_steps.inc"
 #include "kernels/conv2d_a8/tiles.inc"
+// What follows needs the loops.
+#include "kernels/conv2d_a8/dot_steps.inc"
 
 }  // namespace
 

@@ -23,18 +23,25 @@ namespace {
 
 constexpr std::size_t kPositions = 8;
 constexpr std::size_t kStrips = 1;
-constexpr std::size_t kMostVectors = 1;
+constexpr std::size_t kVectors = 1;
 constexpr int kLowered = 128;
+using neon::load_weights;
 using neon::step_weights;
+using neon::store_weights;
+using Weights = neon::Halves<int8x16_t>;
 
 struct Dots {
   int32x4_t low = vdupq_n_s32(0);
   int32x4_t high = vdupq_n_s32(0);
 };
 
-LAMELLA_INLINE Dots dot(Dots sums, std::int32_t four, const neon::Halves<int8x16_t>& weights) {
+LAMELLA_INLINE Dots dot(Dots sums, std::int32_t four, const Weights& weights) {
   const int8x16_t input = vreinterpretq_s8_s32(vdupq_n_s32(neon::lowered(four)));
   return {vdotq_s32(sums.low, weights.low, input), vdotq_s32(sums.high, weights.high, input)};
+}
+
+LAMELLA_INLINE Dots load_dots(const std::int32_t* from) {
+  return {vld1q_s32(from), vld1q_s32(from + 4)};
 }
 
 LAMELLA_INLINE void store_dots(Dots sums, std::int32_t* to) {
@@ -42,8 +49,9 @@ LAMELLA_INLINE void store_dots(Dots sums, std::int32_t* to) {
   vst1q_s32(to + 4, sums.high);
 }
 
-#include "kernels/conv2d_a8/dot_steps.inc"
 #include "kernels/conv2d_a8/tiles.inc"
+// What follows needs the loops.
+#include "kernels/conv2d_a8/dot_steps.inc"
 
 }  // namespace
 

@@ -22,9 +22,12 @@ namespace {
 
 constexpr std::size_t kPositions = 2;
 constexpr std::size_t kStrips = 1;
-constexpr std::size_t kMostVectors = 1;
+constexpr std::size_t kVectors = 1;
 constexpr int kLowered = 128;
+using neon::load_weights;
 using neon::step_weights;
+using neon::store_weights;
+using Weights = neon::Halves<int8x16_t>;
 
 // The steps whose products are added in 16 bits.
 template <int kBits>
@@ -36,9 +39,8 @@ static_assert(4 * 128 * 32 <= 32767, "4 steps of 6 bits must fit 16 bits");
 static_assert(128 * 128 <= 32767, "a step of 8 bits must fit 16 bits");
 
 // Register r has products of the rows 2 * r and 2 * r + 1.
-template <int kBits>
 struct Narrow {
-  LAMELLA_INLINE void add(std::int32_t four, const neon::Halves<int8x16_t>& weights) {
+  LAMELLA_INLINE void add(std::int32_t four, const Weights& weights) {
     const int8x8_t input = vreinterpret_s8_s32(vdup_n_s32(neon::lowered(four)));
     rows[0] = vmlal_s8(rows[0], vget_low_s8(weights.low), input);
     rows[1] = vmlal_s8(rows[1], vget_high_s8(weights.low), input);
@@ -51,24 +53,54 @@ struct Narrow {
 
 // The same in 32 bits, two sums for each row.
 struct Wide {
-  template <int kBits>
-  LAMELLA_INLINE void add(const Narrow<kBits>& narrow) {
+  LAMELLA_INLINE void add(const Narrow& narrow) {
     rows[0] = vpadalq_s16(rows[0], narrow.rows[0]);
     rows[1] = vpadalq_s16(rows[1], narrow.rows[1]);
     rows[2] = vpadalq_s16(rows[2], narrow.rows[2]);
     rows[3] = vpadalq_s16(rows[3], narrow.rows[3]);
   }
 
-  LAMELLA_INLINE void store(std::int32_t* to) const {
-    vst1q_s32(to, vpaddq_s32(rows[0], rows[1]));
-    vst1q_s32(to + 4, vpaddq_s32(rows[2], rows[3]));
+  LAMELLA_INLINE void write(bool more, std::int32_t* to) const {
+    const int32x4_t low = vpaddq_s32(rows[0], rows[1]), high = vpaddq_s32(rows[2], rows[3]);
+    vst1q_s32(to, more ? vaddq_s32(low, vld1q_s32(to)) : low);
+    vst1q_s32(to + 4, more ? vaddq_s32(high, vld1q_s32(to + 4)) : high);
   }
 
   int32x4_t rows[4] = {vdupq_n_s32(0), vdupq_n_s32(0), vdupq_n_s32(0), vdupq_n_s32(0)};
 };
 
-#include "kernels/conv2d_a8/narrow_steps.inc"
 #include "kernels/conv2d_a8/tiles.inc"
+
+template <int kBits, std::size_t... kAt>
+struct Sums<kBits, 1, std::index_sequence<kAt...>> {
+  LAMELLA_INLINE Sums(bool add_to_sums, std::int32_t* to) : more(add_to_sums), sums(to) {}
+
+  LAMELLA_INLINE void add(const std::uint8_t* panel, const std::uint8_t* const* from,
+                          std::size_t steps) {
+    for (std::size_t step = 0; step < steps;) {
+      const std::size_t end = std::min(step + kRun<kBits>, steps);
+      Narrow narrow[sizeof...(kAt)];
+      for (; step < end; ++step, panel += kStepBytes) {
+        const Weights weights = load_weights(panel);
+        (narrow[kAt].add(four_codes(from[kAt] + 4 * step), weights), ...);
+      }
+      (wide[kAt].add(narrow[kAt]), ...);
+    }
+  }
+
+  // The products of the only position.
+  LAMELLA_INLINE void add_step(const std::uint8_t* codes, const Weights& weights) {
+    Narrow narrow;
+    narrow.add(four_codes(codes), weights);
+    wide[0].add(narrow);
+  }
+
+  LAMELLA_INLINE void write() const { (wide[kAt].write(more, sums + kPairRows * kAt), ...); }
+
+  bool more;
+  std::int32_t* sums;
+  Wide wide[sizeof...(kAt)];
+};
 
 }  // namespace
 

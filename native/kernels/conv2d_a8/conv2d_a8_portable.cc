@@ -16,36 +16,64 @@ namespace {
 
 constexpr std::size_t kPositions = 1;
 constexpr std::size_t kStrips = 1;
-constexpr std::size_t kMostVectors = 1;
+constexpr std::size_t kVectors = 1;
 constexpr int kLowered = 0;
 
 template <int kBits>
-std::int32_t weight_at(const std::uint8_t* tile, std::size_t row, std::size_t col) {
+int weight_at(const std::uint8_t* tile, std::size_t row, std::size_t col) {
   unsigned code = 0;
   visit_code(kBits, row, col, [&](std::size_t byte, int shift, int from, int width) {
     code |= (tile[byte] >> shift & ((1u << width) - 1)) << from;
   });
-  return static_cast<std::int32_t>(code) - (1 << (kBits - 1));
+  return static_cast<int>(code) - (1 << (kBits - 1));
 }
 
-template <int kBits, std::size_t kVectors, typename Places>
+struct Weights {
+  std::int8_t of[kVectorBytes];
+};
+
+template <int kBits, std::size_t kStep>
+Weights step_weights(Tiles tiles) {
+  Weights weights;
+  for (std::size_t i = 0; i < kVectorBytes; ++i) {
+    const int weight = weight_at<kBits>(tiles.first, i / 4, 4 * kStep + i % 4);
+    weights.of[i] = static_cast<std::int8_t>(weight);
+  }
+  return weights;
+}
+
+Weights load_weights(const std::uint8_t* from) {
+  Weights weights;
+  std::memcpy(&weights, from, sizeof weights);
+  return weights;
+}
+
+void store_weights(const Weights& weights, std::uint8_t* to) {
+  std::memcpy(to, &weights, sizeof weights);
+}
+
+#include "kernels/conv2d_a8/tiles.inc"
+
+template <int kBits, std::size_t kUsed, typename Places>
 struct Sums {
-  template <bool kWhole>
-  void add(Tiles tiles, const std::uint8_t* const* inputs, std::size_t col, std::size_t left) {
-    for (std::size_t i = 0; i < left; ++i) {
-      const std::int32_t code = inputs[0][col + i];
-      for (std::size_t row = 0; row < kStripRows; ++row) {
-        sums[row] += weight_at<kBits>(tiles.first, row, i) * code;
-      }
+  Sums(bool more, std::int32_t* to) : sums(to) {
+    if (!more) std::fill_n(sums, kStripRows, 0);
+  }
+
+  void add(const std::uint8_t* panel, const std::uint8_t* const* inputs, std::size_t steps) {
+    for (std::size_t step = 0; step < steps; ++step, panel += kStepBytes) {
+      add_step(inputs[0] + 4 * step, load_weights(panel));
     }
   }
 
-  void store(std::int32_t* to) const { std::copy_n(sums, kStripRows, to); }
+  void add_step(const std::uint8_t* codes, const Weights& weights) {
+    for (std::size_t i = 0; i < kVectorBytes; ++i) sums[i / 4] += weights.of[i] * codes[i % 4];
+  }
 
-  std::int32_t sums[kStripRows] = {};
+  void write() const {}
+
+  std::int32_t* sums;
 };
-
-#include "kernels/conv2d_a8/tiles.inc"
 
 }  // namespace
 

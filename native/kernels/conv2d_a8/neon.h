@@ -29,6 +29,17 @@ LAMELLA_INLINE Halves<int8x16_t> step_weights(Tiles tiles) {
           signed_codes<kBits, kStep>(tiles.first + kVectorBytes / 2)};
 }
 
+LAMELLA_INLINE void store_weights(const Halves<int8x16_t>& weights, std::uint8_t* to) {
+  auto* both = reinterpret_cast<std::int8_t*>(to);
+  vst1q_s8(both, weights.low);
+  vst1q_s8(both + 16, weights.high);
+}
+
+LAMELLA_INLINE Halves<int8x16_t> load_weights(const std::uint8_t* from) {
+  const auto* weights = reinterpret_cast<const std::int8_t*>(from);
+  return {vld1q_s8(weights), vld1q_s8(weights + 16)};
+}
+
 // Four input codes, each 128 lower.
 LAMELLA_INLINE std::int32_t lowered(std::int32_t four) {
   return static_cast<std::int32_t>(static_cast<std::uint32_t>(four) ^ 0x80808080u);

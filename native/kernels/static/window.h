@@ -58,9 +58,9 @@ inline void point_line(const Window& window, const Source& source, const OutputP
 }
 
 // Fills pointers[tap * chunk + i] for the positions of a slice, in the order of the output; those
-// after the last, up to the next multiple of 8, repeat it.
+// after the last, up to the next multiple of `together`, repeat it.
 inline void point(const Window& window, const Source& source, Slice positions, std::size_t chunk,
-                  const std::uint8_t** pointers) {
+                  const std::uint8_t** pointers, std::size_t together = 8) {
   const std::size_t count = positions.end - positions.begin;
   const std::size_t line = positions.begin / window.x.out;
   OutputPlace place{line / window.y.out, line % window.y.out, positions.begin % window.x.out};
@@ -77,7 +77,7 @@ inline void point(const Window& window, const Source& source, Slice positions, s
     place.row = 0;
     ++place.image;
   }
-  for (std::size_t i = count; i % 8 != 0; ++i) {
+  for (std::size_t i = count; i % together != 0; ++i) {
     for (std::size_t tap = 0; tap < window.taps(); ++tap) {
       pointers[tap * chunk + i] = pointers[tap * chunk + i - 1];
     }

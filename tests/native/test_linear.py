@@ -94,6 +94,14 @@ def test_equals_the_reference(kernel: _native.LinearKernel, group: int, zero: bo
         check(kernel, weight, draw_input(seed, tokens, cols), bias)
 
 
+@pytest.mark.parametrize("group", [0, 16, 32])
+def test_many_rows_and_columns_equal_the_reference(
+    kernel: _native.LinearKernel, group: int
+) -> None:
+    weight = draw(group, kernel.bits, (141, 1060), group, zero=True)
+    check(kernel, weight, draw_input(group, 3, 1060))
+
+
 @pytest.mark.parametrize("tokens", [0, 1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 33])
 def test_every_number_of_tokens_equals_the_reference(
     kernel: _native.LinearKernel, tokens: int

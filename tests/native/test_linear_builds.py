@@ -22,7 +22,16 @@ from lamella.formats import WEIGHT_BITS
 from native import reference_linear as reference
 
 OPERATIONS = ("linear_a8", "linear_input", "pack")
-SHAPES = ((1, 1, 1), (8, 32, 1), (9, 33, 4), (17, 100, 9), (3, 129, 2), (16, 64, 8), (5, 0, 1))
+SHAPES = (
+    (1, 1, 1),
+    (8, 32, 1),
+    (9, 33, 4),
+    (17, 100, 9),
+    (3, 129, 2),
+    (16, 64, 8),
+    (5, 0, 1),
+    (17, 1060, 3),
+)
 
 
 def cases() -> Iterator[tuple[bytes, bytes, int]]:

@@ -29,6 +29,8 @@ struct Tile {
 void store(Sums sums, float* rows) { _mm256_storeu_ps(rows, sums); }
 
 #include "kernels/linear_a8/strips.inc"
+// What follows needs the loops.
+#include "kernels/linear_a8/wide.inc"
 
 }  // namespace
 
@@ -37,7 +39,9 @@ void linear_w3a8_avx2(const LinearCall& call, Slice strips) { run<3>(call, strip
 void linear_w4a8_avx2(const LinearCall& call, Slice strips) { run<4>(call, strips); }
 void linear_w5a8_avx2(const LinearCall& call, Slice strips) { run<5>(call, strips); }
 void linear_w6a8_avx2(const LinearCall& call, Slice strips) { run<6>(call, strips); }
-void linear_w8a8_avx2(const LinearCall& call, Slice strips) { run<8>(call, strips); }
+void linear_w8a8_avx2(const LinearCall& call, Slice strips) {
+  call.weight.halved() ? run_eight<2>(call, strips) : run_eight<1>(call, strips);
+}
 
 }  // namespace lamella
 

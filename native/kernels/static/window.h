@@ -11,9 +11,10 @@
 
 namespace lamella {
 
-// A kernel of a convolution has at most kMostTaps taps, so that 8 positions have their pointers.
-inline constexpr std::size_t kMostPointers = 1024;
-inline constexpr std::size_t kMostTaps = kMostPointers / 8;
+// A kernel of a convolution has at most kMostTaps taps, so that 24 positions have their pointers,
+// and with 7 x 7 taps 64.
+inline constexpr std::size_t kMostPointers = 3200;
+inline constexpr std::size_t kMostTaps = 128;
 
 // Positions whose pointers are kept at a time, a multiple of 8.
 constexpr std::size_t chunk_of(std::size_t taps) {

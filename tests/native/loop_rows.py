@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 X86, ARM = "x86_64", "aarch64"
 # Instructions that multiply, and the products of one for each byte of its registers.
-DOTS, NARROW, FLOATS = ("vpdpbusd", 1.0), ("vpmaddubsw", 1.0), (r"vfmadd\d+ps", 0.25)
+DOTS, NARROW, WIDE = ("vpdpbusd", 1.0), ("vpmaddubsw", 1.0), ("vpmaddwd", 0.5)
+FLOATS = (r"vfmadd\d+ps", 0.25)
 SDOT, SMMLA, SMLAL, FMLA = (
     ("sdot", 1.0),
     ("smmla", 2.0),
@@ -18,8 +19,9 @@ SDOT, SMMLA, SMLAL, FMLA = (
 DECODES = ("vcvtdq2ps", 0.0)
 INTEGERS = {"avx512": DOTS, "avxvnni": DOTS, "avx2": NARROW}
 ARM_INTEGERS = {"i8mm": SMMLA, "dotprod": SDOT, "neon": SMLAL}
-# Where one product takes two instructions: those of the halves of a code of 8 bits.
-HALVED = ("avx2", 8)
+# Where the product of two bytes may not saturate: for one token it takes two instructions, one for
+# each half of a code of 8 bits; for several, both are numbers of 16 bits.
+EXACT = ("avx2", 8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,32 +83,35 @@ def _linear(isa: str, multiply: tuple[str, float]) -> Iterator[Row]:
     tokens = 8 if isa == "avx512" else 4
     source = f"linear_a8/linear_a8_{isa}"
     for bits in (2, 4, 8):
-        rest = _peak_of(isa, bits)
-        yield Row(f"linear_w{bits}a8, 1 token", source, f"run_one<{bits}, 1", multiply, *rest)
+        exact = (isa, bits) == EXACT
+        one, peak = f"run_one<{bits}, 1", "peak_w8a8" if exact else "peak_w4a8"
+        yield Row(f"linear_w{bits}a8, 1 token", source, one, multiply, peak, 0.5 if exact else 1.0)
         # Where there is one caller, the loop is in it.
         many = rf"run_tokens<{bits}, 1ul, 0ul.*, {tokens - 1}ul>\(|run_strips<{bits}, 1"
-        yield Row(f"linear_w{bits}a8, {tokens} tokens", source, many, multiply, *rest)
+        if exact:
+            yield Row("linear_w8a8, 6 tokens", source, "add_wide<1ul, 2ul.*, 5ul>", WIDE, peak)
+        else:
+            yield Row(f"linear_w{bits}a8, {tokens} tokens", source, many, multiply, peak)
 
 
 def _images(isa: str, multiply: tuple[str, float]) -> Iterator[Row]:
-    for bits in (4, 8):
-        source, function = f"conv2d_a8/conv2d_a8_{isa}", rf"(sum_strips|run)<{bits}[,>]"
-        yield Row(f"conv2d_w{bits}a8", source, function, multiply, *_peak_of(isa, bits))
-
-
-def _peak_of(isa: str, bits: int) -> tuple[str, float]:
-    """Returns the peak and the share of integer kernels."""
-    return ("peak_w8a8", 0.5) if (isa, bits) == HALVED else ("peak_w4a8", 1.0)
+    source, panels = f"conv2d_a8/conv2d_a8_{isa}", "add_positions<4, "
+    if isa != EXACT[0]:
+        # Unpacked weights are bytes: one loop for all widths.
+        yield Row("conv2d_w8a8", source, panels, multiply, "peak_w4a8")
+        return
+    yield Row("conv2d_w4a8", source, panels, multiply, "peak_w4a8")
+    yield Row("conv2d_w8a8", source, "run_wide", WIDE, "peak_w8a8")
 
 
 def _floats(isa: str, multiply: tuple[str, float]) -> Iterator[Row]:
     yield Row("peak_f32", f"peak/peak_{isa}", "peak_f32_|Floats", multiply)
     linear = f"linear_float/linear_float_{isa}"
-    one = "Plain<float>, 1|linear_f32_"
+    one = "Plain<float>, 1|linear_f32_|run_few<.*Plain<float>"
     yield Row("linear_f32, 1 token", linear, one, multiply, "peak_f32")
-    yield Row("linear_f32, 6 tokens", linear, "Plain<float>, 6", multiply, "peak_f32")
+    yield Row("linear_f32, 64 tokens", linear, "Tile<", multiply, "peak_f32")
     conv = f"conv2d_f32/conv2d_f32_{isa}"
-    yield Row("conv2d_f32", conv, "run_pixels|run_row|conv2d_f32_", multiply, "peak_f32")
+    yield Row("conv2d_f32", conv, "Tile<", multiply, "peak_f32")
 
 
 def _attention(isa: str) -> Iterator[Row]:

@@ -46,6 +46,25 @@ void run_any(const DepthwiseF32Call& call, const Place& place, std::size_t chann
   (finish(call, pixel + kOutput, channel, count, sums[kOutput]), ...);
 }
 
+// Asks for what the next row of outputs needs beside the lines of this one.
+template <std::size_t kStride>
+LAMELLA_INLINE void prefetch_below(const DepthwiseF32Call& call, const Place& place,
+                                   std::size_t channel) {
+  const Window& window = call.window;
+  const std::size_t row = window.y.input(place.row, window.y.kernel);
+  const std::size_t below = output_pixel(window, place) + window.x.out;
+  for (std::size_t i = 0; i < kPixels; ++i) {
+    prefetch(call.y, (below + i) * call.channels + channel);
+  }
+  for (std::size_t i = 0; i < window.y.stride && row + i < window.y.in; ++i) {
+    const std::size_t line = (place.image * window.y.in + row + i) * window.x.in;
+    const std::size_t pixel = line + window.x.input(place.first, 0);
+    for (std::size_t k = 0; k < kPixels * kStride; ++k) {
+      prefetch(call.x, (pixel + k) * call.channels + channel);
+    }
+  }
+}
+
 // A width and a stride of windows that are known here, so that a pixel is read once for all of the
 // outputs that it is a tap of.
 template <std::size_t kKernel, std::size_t kStride>
@@ -78,30 +97,12 @@ struct Slide {
      ...);
   }
 
-  // Asks for what the next row of outputs needs beside the lines of this one.
-  LAMELLA_INLINE static void prefetch_below(const DepthwiseF32Call& call, const Place& place,
-                                            std::size_t channel) {
-    const Window& window = call.window;
-    const std::size_t row = window.y.input(place.row, window.y.kernel);
-    const std::size_t below = output_pixel(window, place) + window.x.out;
-    for (std::size_t i = 0; i < kPixels; ++i) {
-      prefetch(call.y, (below + i) * call.channels + channel);
-    }
-    for (std::size_t i = 0; i < window.y.stride && row + i < window.y.in; ++i) {
-      const std::size_t line = (place.image * window.y.in + row + i) * window.x.in;
-      const std::size_t pixel = line + window.x.input(place.first, 0);
-      for (std::size_t k = 0; k < kPixels * kStride; ++k) {
-        prefetch(call.x, (pixel + k) * call.channels + channel);
-      }
-    }
-  }
-
   template <bool kInside>
   static void run_channels(const DepthwiseF32Call& call, const Place& place, std::size_t channel) {
     const Window& window = call.window;
     const Slice down = window.y.taps(place.row);
     const std::size_t first = window.x.input(place.first, 0);
-    prefetch_below(call, place, channel);
+    prefetch_below<kStride>(call, place, channel);
     Value sums[kPixels];
     for (std::size_t i = 0; i < kPixels; ++i) sums[i] = fill(0.0f);
     for (std::size_t ky = down.begin; ky < down.end; ++ky) {

@@ -36,33 +36,10 @@ inline Value from_bytes(__m128i codes) {
           _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_unpackhi_epi64(codes, codes)))};
 }
 
-struct Int8 {
-  static constexpr std::size_t kBits = 8;
-
-  static Value load(const std::uint8_t* row) {
-    return from_bytes(_mm_loadu_si128(reinterpret_cast<const __m128i*>(row)));
-  }
-};
-
-struct Int4 {
-  static constexpr std::size_t kBits = 4;
-
-  static Value load(const std::uint8_t* row) {
-    const __m128i mask = _mm_set1_epi8(15);
-    const __m128i pairs = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(row));
-    const __m128i first = _mm_and_si128(pairs, mask);
-    const __m128i second = _mm_and_si128(_mm_srli_epi16(pairs, 4), mask);
-    return from_bytes(_mm_sub_epi8(_mm_unpacklo_epi8(first, second), _mm_set1_epi8(8)));
-  }
-};
+#include "kernels/attention/cache_x86.h"
 
 // The tree of kernels/math/tree.h.
-inline float sum_of(Value lanes) {
-  const __m256 eight = _mm256_add_ps(lanes.low, lanes.high);
-  const __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
-  const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
-  return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
-}
+inline float sum_of(Value lanes) { return sum_of_eight(_mm256_add_ps(lanes.low, lanes.high)); }
 
 // Four trees together: the halves of two rows share a register.
 inline __m256 halves(Value a, Value b) {

@@ -1,8 +1,8 @@
 """A compressed model on the kernels that devices run, so that torch shows what they give.
 
 There is no second implementation that could drift: the layers call the kernels themselves, whose
-bits are the same on every processor. What is not a layer is emulated where it is one function of
-torch, such as attention, norms and activations; sums and products of tensors are IEEE in torch too.
+bits are the same on every processor. What is not a layer is on the kernels where it is one of
+`FUNCTIONS`; what a model writes out by itself, such as the RMSNorm of a Llama, stays torch's.
 """
 
 from __future__ import annotations
@@ -136,7 +136,13 @@ def attention(
     scale: float | None = None,
     enable_gqa: bool = False,
 ) -> Tensor:
-    """Does what scaled_dot_product_attention does, for (batch, heads, tokens, head_dim)."""
+    """Does what scaled_dot_product_attention does, for (batch, heads, tokens, head_dim).
+
+    Nothing is dropped out, since this is for inference.
+
+    Raises:
+        LoweringError: a mask that the kernel does not know.
+    """
     shape = (len(query), query.shape[-2], key.shape[-2])
     seen = torch.ones(shape, dtype=torch.bool)
     if is_causal:

@@ -6,6 +6,7 @@ import hashlib
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from torch.nn import functional as F
 
 from lamella.calibration.calibrate import calibrate
 from lamella.compression.compress import compress
-from lamella.compression.emulate import attention, emulate
+from lamella.compression.emulate import FUNCTIONS, OnKernels, attention, emulate
 from lamella.compression.simulate import bare
 from lamella.errors import LoweringError
 from lamella.frontend.model import Model
@@ -156,6 +157,81 @@ def test_an_attention_block_equals_the_reference() -> None:
     output = stored(model.packed["output"].weight)
     expected = rows + reference_linear.linear(output, np.stack(seen).reshape(len(rows), -1))
     equal(emulate(model)(x), expected.reshape(x.shape))
+
+
+class Kinds(nn.Module):
+    """What stays float, on one axis, on two, in groups and for each channel; and a linear layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.line = nn.Conv1d(6, 8, 3, stride=2, padding=1)
+        self.grouped = nn.Conv2d(8, 12, (1, 3), padding=(0, 2), dilation=(1, 2), groups=2)
+        self.deep = nn.Conv2d(12, 12, (3, 3), padding=1, groups=12, bias=False)
+        self.head = nn.Linear(12, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.deep(self.grouped(self.line(x).unsqueeze(2)))
+        result: Tensor = self.head(y.mean((2, 3)))
+        return result
+
+
+@pytest.mark.parametrize("name", ["f32", "f16"])
+def test_float_layers_are_those_of_torch(name: str) -> None:
+    torch.manual_seed(0)
+    x = torch.randn(2, 6, 15)
+    model = compressed(Kinds(), [x, x], default=name)
+    on_kernels = emulate(model)
+    found = [type(part).__name__ for part in on_kernels.modules()]
+    assert (found.count("ConvolutionOnKernels"), found.count("LinearOnKernels")) == (3, 1)
+    with torch.inference_mode():
+        torch.testing.assert_close(on_kernels(x), model.module(x))
+
+
+VALUES = reference_float.draw(11, 6, 37)
+WEIGHT, SHIFT = reference_float.draw(12, 37), reference_float.draw(13, 37)
+CALLS: dict[str, tuple[Callable[[Tensor], Tensor], Float]] = {
+    "softmax": (
+        lambda x: F.softmax(x, 0),
+        np.ascontiguousarray(reference_float.softmax(np.ascontiguousarray(VALUES.T)).T),
+    ),
+    "layer_norm": (
+        lambda x: F.layer_norm(x, (37,), torch.from_numpy(WEIGHT), torch.from_numpy(SHIFT), 1e-6),
+        reference_float.layernorm(VALUES, WEIGHT, SHIFT, 1e-6),
+    ),
+    "rms_norm": (
+        lambda x: F.rms_norm(x, (37,), torch.from_numpy(WEIGHT), 1e-6),
+        reference_float.rmsnorm(VALUES, WEIGHT, 1e-6),
+    ),
+    "gelu": (F.gelu, reference_float.gelu(VALUES)),
+    "gelu, tanh": (lambda x: F.gelu(x, approximate="tanh"), reference_float.gelu_tanh(VALUES)),
+    "silu": (F.silu, reference_float.silu(VALUES)),
+    "silu in place": (lambda x: F.silu(x, inplace=True), reference_float.silu(VALUES)),
+    "hardswish": (F.hardswish, reference_float.hard_swish(VALUES)),
+    "sigmoid": (torch.sigmoid, reference_float.sigmoid(VALUES)),
+    "tanh": (torch.tanh, reference_float.tanh(VALUES)),
+}
+
+
+class Applied(nn.Module):
+    """A function as a module."""
+
+    def __init__(self, function: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.function(x)
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_functions_of_torch_equal_the_references(name: str) -> None:
+    function, expected = CALLS[name]
+    equal(OnKernels(Applied(function))(torch.from_numpy(VALUES.copy())), expected)
+
+
+def test_every_function_is_tested() -> None:
+    tested = {name.partition(",")[0].removesuffix(" in place") for name in CALLS}
+    assert tested | {"scaled_dot_product_attention"} == {each.__name__ for each in FUNCTIONS}
 
 
 TOYS = {"bert": ("w4g32", toys.bert), "llama": ("w4g16z", toys.llama), "gpt2": ("w8", toys.gpt2)}

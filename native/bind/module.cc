@@ -10,6 +10,7 @@
 #include "bind/cpuid_mask.h"
 #include "bind/elementwise.h"
 #include "bind/embed.h"
+#include "bind/engine.h"
 #include "bind/float_ops.h"
 #include "bind/image_ops.h"
 #include "bind/kernels.h"
@@ -85,6 +86,7 @@ PYBIND11_MODULE(_native, module) {
   bind_static_ops(module, allowed);
   bind_image_ops(module, allowed);
   bind_peak(module, allowed);
+  bind_engine(module);
 }
 
 }  // namespace lamella

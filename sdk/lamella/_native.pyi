@@ -747,3 +747,40 @@ def transpose_kernels() -> list[TransposeKernel]: ...
 def transpose_kernel() -> TransposeKernel: ...
 def peak_kernels() -> list[PeakKernel]: ...
 def peak_kernel(bits: int) -> PeakKernel: ...
+def engine_operations() -> list[tuple[str, int]]:
+    """Returns name and version of every operation of the engine."""
+
+@final
+class Session:
+    """A program of `native/engine/PROGRAM.md` with memory of its own.
+
+    `symbols` are the sizes that are chosen on opening; the others have their largest. Arrays of
+    inputs are C-contiguous. Raises ValueError for a damaged program, one that this engine cannot
+    run, and inputs that do not fit it.
+    """
+
+    def __init__(
+        self,
+        program: bytes,
+        weights: _Bytes,
+        threads: int = 1,
+        symbols: dict[str, int] = ...,
+    ) -> None: ...
+    def run(self, inputs: dict[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
+        """Returns copies of the outputs."""
+
+    def profile(self, inputs: dict[str, npt.NDArray[Any]]) -> list[float]:
+        """Runs and returns the seconds of each call."""
+
+    def record(self, inputs: dict[str, npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
+        """Runs and returns a copy of the first result of each call."""
+
+    def calls(self) -> list[tuple[str, str]]:
+        """Returns operation and layer of each call."""
+
+    def forget(self) -> None:
+        """Fills the states with zeros."""
+
+    @property
+    def memory(self) -> dict[str, int]:
+        """Bytes of weights, arena, state and scratch."""

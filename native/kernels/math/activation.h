@@ -10,4 +10,11 @@ enum class Activation {
 #undef LAMELLA_ACTIVATION
 };
 
+// How many there are, kNone included.
+inline constexpr int kActivations = 1
+#define LAMELLA_ACTIVATION(name, function) +1
+#include "kernels/math/activations.inc"
+#undef LAMELLA_ACTIVATION
+    ;
+
 }  // namespace lamella

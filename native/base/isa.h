@@ -14,6 +14,11 @@
 #define LAMELLA_X86 0
 #endif
 
+// A build for size leaves AVX-512 out, which is a third of all kernels.
+#if !defined(LAMELLA_AVX512)
+#define LAMELLA_AVX512 LAMELLA_X86
+#endif
+
 #if defined(__aarch64__)
 #define LAMELLA_ARM 1
 #else

@@ -1,7 +1,7 @@
 // attention with AVX-512: attention_vector.h on the registers of this instruction set.
 #include "kernels/attention/attention.h"
 
-#if LAMELLA_X86
+#if LAMELLA_AVX512
 
 #include <algorithm>
 #include <cstring>
@@ -34,4 +34,4 @@ void attention_avx512(const AttentionCall& call, AttentionScratch scratch, Slice
 
 LAMELLA_TARGET_END
 
-#endif  // LAMELLA_X86
+#endif  // LAMELLA_AVX512

@@ -1,7 +1,7 @@
 // conv2d_a8 with AVX-512 and VNNI: two strips side by side, the first in the lower halves.
 #include "base/isa.h"
 
-#if LAMELLA_X86
+#if LAMELLA_AVX512
 
 #include "base/avx512.h"
 #include "kernels/conv2d_a8/tiles.h"
@@ -67,4 +67,4 @@ void conv2d_w8a8_avx512(const Conv2dCall& call, Slice positions, Slice strips) {
 
 LAMELLA_TARGET_END
 
-#endif  // LAMELLA_X86
+#endif  // LAMELLA_AVX512

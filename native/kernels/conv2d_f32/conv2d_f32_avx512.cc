@@ -1,7 +1,7 @@
 // conv2d_f32 with AVX-512: conv2d_f32_vector.h on the registers of this instruction set.
 #include "kernels/conv2d_f32/conv2d_f32.h"
 
-#if LAMELLA_X86
+#if LAMELLA_AVX512
 
 #include <algorithm>
 #include <cstddef>
@@ -34,4 +34,4 @@ void conv2d_f32_avx512(const Conv2dF32Call& call, Slice rows) { run(call, rows);
 
 LAMELLA_TARGET_END
 
-#endif  // LAMELLA_X86
+#endif  // LAMELLA_AVX512

@@ -4,7 +4,7 @@
 // channel, and register i has the channels 4 * i to 4 * i + 3 of each quarter.
 #include "base/isa.h"
 
-#if LAMELLA_X86
+#if LAMELLA_AVX512
 
 #include <algorithm>
 #include <type_traits>
@@ -189,4 +189,4 @@ void depthwise_w8a8_avx512(const DepthwiseCall& call, Slice positions) {
 
 LAMELLA_TARGET_END
 
-#endif  // LAMELLA_X86
+#endif  // LAMELLA_AVX512

@@ -1,7 +1,7 @@
 // depthwise_f32 with AVX-512: depthwise_f32_vector.h on the registers of this instruction set.
 #include "kernels/depthwise_f32/depthwise_f32.h"
 
-#if LAMELLA_X86
+#if LAMELLA_AVX512
 
 #include <algorithm>
 #include <cstddef>
@@ -31,4 +31,4 @@ void depthwise_f32_avx512(const DepthwiseF32Call& call, Slice rows) { run(call, 
 
 LAMELLA_TARGET_END
 
-#endif  // LAMELLA_X86
+#endif  // LAMELLA_AVX512

@@ -1,7 +1,7 @@
 // elementwise with AVX-512: elementwise_vector.h on the registers of this instruction set.
 #include "kernels/elementwise/elementwise.h"
 
-#if LAMELLA_X86
+#if LAMELLA_AVX512
 
 #include <cstddef>
 #include <cstdint>
@@ -33,4 +33,4 @@ const ElementwiseCalls elementwise_avx512 = {
 
 LAMELLA_TARGET_END
 
-#endif  // LAMELLA_X86
+#endif  // LAMELLA_AVX512

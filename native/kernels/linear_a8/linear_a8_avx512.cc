@@ -1,7 +1,7 @@
 // linear_a8 with AVX-512 and VNNI: two strips side by side, the first in the lower halves.
 #include "kernels/linear_a8/strips.h"
 
-#if LAMELLA_X86
+#if LAMELLA_AVX512
 
 #include <utility>
 
@@ -147,4 +147,4 @@ void linear_w8a8_avx512(const LinearCall& call, Slice strips) { run<8>(call, str
 
 LAMELLA_TARGET_END
 
-#endif  // LAMELLA_X86
+#endif  // LAMELLA_AVX512

@@ -1,7 +1,7 @@
 // linear_float with AVX-512: linear_float_vector.h on the registers of this instruction set.
 #include "kernels/linear_float/linear_float.h"
 
-#if LAMELLA_X86
+#if LAMELLA_AVX512
 
 #include <algorithm>
 #include <cstddef>
@@ -40,4 +40,4 @@ void linear_w8f32_avx512(const LinearFloatCall& call, Slice strips) { run<Coded<
 
 LAMELLA_TARGET_END
 
-#endif  // LAMELLA_X86
+#endif  // LAMELLA_AVX512

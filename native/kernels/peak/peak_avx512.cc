@@ -1,7 +1,7 @@
 // peak with AVX-512 and VNNI: codes of 4 and of 8 bits take the same instruction.
 #include "base/isa.h"
 
-#if LAMELLA_X86
+#if LAMELLA_AVX512
 
 #include <type_traits>
 #include <utility>
@@ -69,4 +69,4 @@ std::uint32_t peak_f32_avx512(std::size_t rounds, PeakOperands operands) {
 
 LAMELLA_TARGET_END
 
-#endif  // LAMELLA_X86
+#endif  // LAMELLA_AVX512

@@ -1,7 +1,7 @@
 // softmax with AVX-512: softmax_vector.h on the registers of this instruction set.
 #include "kernels/softmax/softmax.h"
 
-#if LAMELLA_X86
+#if LAMELLA_AVX512
 
 #include <cstddef>
 #include <cstdint>
@@ -30,4 +30,4 @@ void softmax_avx512(std::size_t rows, std::size_t cols, const float* x, float* y
 
 LAMELLA_TARGET_END
 
-#endif  // LAMELLA_X86
+#endif  // LAMELLA_AVX512

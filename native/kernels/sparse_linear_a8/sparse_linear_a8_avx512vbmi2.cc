@@ -1,7 +1,7 @@
 // sparse_linear_a8 with AVX-512 VBMI2: vpexpandb puts the codes of a pair into their places.
 #include "kernels/sparse_linear_a8/sparse_linear_a8.h"
 
-#if LAMELLA_X86
+#if LAMELLA_AVX512
 
 #include <utility>
 
@@ -92,4 +92,4 @@ void sparse_linear_w8a8_avx512vbmi2(const LinearCall& call, Slice strips) { run<
 
 LAMELLA_TARGET_END
 
-#endif  // LAMELLA_X86
+#endif  // LAMELLA_AVX512

@@ -5,6 +5,7 @@
 
 #include "base/formats.h"
 #include "base/isa.h"
+#include "bind/artifact.h"
 #include "bind/attention.h"
 #include "bind/bandwidth.h"
 #include "bind/cpuid_mask.h"
@@ -87,6 +88,7 @@ PYBIND11_MODULE(_native, module) {
   bind_image_ops(module, allowed);
   bind_peak(module, allowed);
   bind_engine(module);
+  bind_artifact(module);
 }
 
 }  // namespace lamella

@@ -85,15 +85,17 @@ Status compare(const CanaryTensor& from, const Tensor& found, const file::Tolera
                            ", not what the canary of the file is");
   }
   Distance distance;
-  for (std::size_t i = 0; i < shape.count(); ++i) distance.add(element(shape, i), element(found, i));
+  for (std::size_t i = 0; i < shape.count(); ++i)
+    distance.add(element(shape, i), element(found, i));
   const double cosine = distance.cosine();
   if (distance.error <= tolerance.max_abs_error && cosine >= tolerance.min_cosine.value_or(-2)) {
     return Status::success();
   }
-  return Status::failure("this device computes something else than the one that packed the file: "
-                         "output " + from.name + " has an error of " +
-                         std::to_string(distance.error) + " and a cosine of " +
-                         std::to_string(cosine) + "; update the engine or pack the file again");
+  return Status::failure(
+      "this device computes something else than the one that packed the file: "
+      "output " +
+      from.name + " has an error of " + std::to_string(distance.error) + " and a cosine of " +
+      std::to_string(cosine) + "; update the engine or pack the file again");
 }
 
 }  // namespace

@@ -88,13 +88,11 @@ const char* lamella_model_error(const lamella_model* model) {
 }
 
 const char* lamella_input(const lamella_model* model, uint32_t index, lamella_tensor* shape) {
-  return model == nullptr ? nullptr
-                          : lamella::port(model, model->program.inputs, index, shape);
+  return model == nullptr ? nullptr : lamella::port(model, model->program.inputs, index, shape);
 }
 
 const char* lamella_output(const lamella_model* model, uint32_t index, lamella_tensor* shape) {
-  return model == nullptr ? nullptr
-                          : lamella::port(model, model->program.outputs, index, shape);
+  return model == nullptr ? nullptr : lamella::port(model, model->program.outputs, index, shape);
 }
 
 const void* lamella_attachment(const lamella_model* model, const char* name, size_t* size) {

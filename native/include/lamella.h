@@ -41,8 +41,8 @@ typedef enum lamella_status {
   LAMELLA_BAD_FILE = 1,     /* cannot be read, is damaged, or is for another target */
   LAMELLA_BAD_ARGUMENT = 2, /* a name, size or number that does not fit the model */
   LAMELLA_NO_MEMORY = 3,
-  LAMELLA_FAILED = 4,   /* the model cannot run with these values, or computes something else */
-  LAMELLA_STOPPED = 5,  /* a callback asked for it */
+  LAMELLA_FAILED = 4,  /* the model cannot run with these values, or computes something else */
+  LAMELLA_STOPPED = 5, /* a callback asked for it */
 } lamella_status;
 
 typedef enum lamella_dtype {

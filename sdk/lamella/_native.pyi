@@ -1,6 +1,6 @@
 """Types of the compiled module; `native/KERNELS.md` describes the packed layout."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypedDict, TypeVar, final, type_check_only
 
 import numpy as np
@@ -747,6 +747,7 @@ def transpose_kernels() -> list[TransposeKernel]: ...
 def transpose_kernel() -> TransposeKernel: ...
 def peak_kernels() -> list[PeakKernel]: ...
 def peak_kernel(bits: int) -> PeakKernel: ...
+<<<<<<< HEAD
 def engine_operations() -> list[tuple[str, int]]:
     """Returns name and version of every operation of the engine."""
 
@@ -784,3 +785,57 @@ class Session:
     @property
     def memory(self) -> dict[str, int]:
         """Bytes of weights, arena, state and scratch."""
+=======
+
+# Artifacts, as native/engine/file reads them.
+
+_Port = tuple[str, str, tuple[int | str | None, ...]]
+
+class _ManifestRow(TypedDict):
+    """What the engine takes from a manifest."""
+
+    lamella: str
+    target: str
+    model: str
+    inputs: list[_Port]
+    outputs: list[_Port]
+    max_abs_error: float
+    min_cosine: float | None
+    eos_token_ids: list[int]
+    bos_token_id: int | None
+    context_length: int | None
+
+@final
+class ArtifactFile:
+    """The bytes of a .lamella file, checked by FORMAT.md. Methods raise ValueError."""
+
+    def __init__(self, content: bytes, structure: bool = False) -> None:
+        """With `structure`, damage inside programs and attachments is left to `verify`."""
+
+    def sections(self) -> list[tuple[str, int, bytes, bytes]]:
+        """Returns label, offset, content and digest of each."""
+
+    def manifest(self) -> _ManifestRow: ...
+    def canary_inputs(self) -> dict[str, npt.NDArray[Any]]: ...
+    def canary_outputs(self) -> dict[str, npt.NDArray[Any]]: ...
+    def root(self) -> bytes: ...
+    def signer(self) -> bytes | None: ...
+    def verify(self) -> None: ...
+    def verify_signature(
+        self, public_key: bytes, ed25519: Callable[[bytes, bytes, bytes], bool]
+    ) -> None:
+        """Calls `ed25519` with public key, message and signature."""
+
+@final
+class Sha256Kernel:
+    """One way to compute SHA-256."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def runs_here(self) -> bool: ...
+    def digest(self, pieces: Iterable[bytes]) -> bytes: ...
+
+def sha256_kernels() -> list[Sha256Kernel]: ...
+def parse_json(text: bytes) -> Any: ...
+>>>>>>> 4fd65aa (The engine reads .lamella files: every rule of FORMAT.md, in C++, in place)

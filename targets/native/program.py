@@ -128,9 +128,11 @@ class Program:
         operands: Sequence[Value | None],
         states: Sequence[Value],
         integers: Sequence[int] = (),
+        label: str = "",
     ) -> None:
         """Adds an operation that writes into states."""
-        self.calls.append(Call(operation, tuple(operands), tuple(states), tuple(integers), (), ""))
+        call = Call(operation, tuple(operands), tuple(states), tuple(integers), (), label)
+        self.calls.append(call)
 
     def nbytes(self, value: Value) -> int:
         """Returns the most bytes that a value has."""

@@ -1,4 +1,6 @@
 // linear_a8 and linear_float.
+#include <algorithm>
+
 #include "base/formats.h"
 #include "engine/arguments.h"
 #include "engine/ops/packed.h"
@@ -24,14 +26,22 @@ struct Rounded {
   LinearInput input;
 };
 
+// Result i of a call with several, which all multiply the same rounded inputs.
+CodesAt codes_at(std::size_t i) { return {1 + 4 * i, 2 * i}; }
+
 Status check_linear_a8(const Call& call) {
-  Check check(call, {6, 1, 2});
-  check_codes(check, call, {1, 0});
-  if (!check.ok()) return check.status();
-  const std::size_t rows = call.result().last();
-  check.kind(0, DType::kF32).kind(5, DType::kF32).optional(4, DType::kF32, {rows});
-  if (check.ok()) check.same(0, 5, true);
-  if (check.ok()) check_code_sizes(check, call, {1, 0}, {rows, call.operand(0)->last()});
+  const std::size_t results = call.written;
+  Check check(call, {1 + 5 * results, results, 2 * results});
+  check.require(results != 0, "it has no result").kind(0, DType::kF32);
+  for (std::size_t i = 0; check.ok() && i < results; ++i) {
+    const CodesAt at = codes_at(i);
+    const std::size_t y = 1 + 4 * results + i;
+    check_codes(check, call, at);
+    if (!check.kind(y, DType::kF32).ok() || !check.same(0, y, true).ok()) break;
+    const std::size_t rows = call.result(i).last();
+    check.optional(at.operand + 3, DType::kF32, {rows});
+    check_code_sizes(check, call, at, {rows, call.operand(0)->last()});
+  }
   return check.status();
 }
 
@@ -40,17 +50,33 @@ std::size_t scratch_linear_a8(const Call& call, std::size_t) {
   return Rounded(x.rows(), x.last(), nullptr).memory.used();
 }
 
+// Computes those strips of all results, counted one after the other, that are in a slice.
+void run_strips(const Call& call, const Context& context, const LinearInput& input, Slice slice) {
+  std::size_t first = 0;
+  for (std::size_t i = 0; i < call.written; ++i) {
+    const CodesAt at = codes_at(i);
+    const std::size_t rows = call.result(i).last(), last = first + strips_of(rows);
+    const std::size_t begin = std::max(slice.begin, first), end = std::min(slice.end, last);
+    if (begin < end) {
+      const LinearWeight weight = weight_of(call, at, {rows, input.cols});
+      const LinearCall linear{weight, input, items_of<float>(call.operand(at.operand + 3)),
+                              call.result(i).as<float>()};
+      linear_a8_select(weight.bits, context.isa).run(linear, {begin - first, end - first});
+    }
+    first = last;
+  }
+}
+
 Status run_linear_a8(const Call& call, const Context& context) {
   const Tensor& x = *call.operand(0);
-  const LinearWeight weight = weight_of(call, {1, 0}, {call.result().last(), x.last()});
   const Rounded rounded(x.rows(), x.last(), context.scratch);
   const LinearInputFn round = linear_input_select(context.isa).run;
   run_slices(context.pool, rounded.input.tokens,
              [&](Slice slice) { round(x.as<const float>(), rounded.input, slice); });
-  const LinearFn run = linear_a8_select(weight.bits, context.isa).run;
-  const LinearCall linear{weight, rounded.input, items_of<float>(call.operand(4)),
-                          call.result().as<float>()};
-  run_slices(context.pool, strips_of(weight.rows), [&](Slice slice) { run(linear, slice); });
+  std::size_t strips = 0;
+  for (std::size_t i = 0; i < call.written; ++i) strips += strips_of(call.result(i).last());
+  run_slices(context.pool, strips,
+             [&](Slice slice) { run_strips(call, context, rounded.input, slice); });
   return Status::success();
 }
 

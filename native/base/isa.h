@@ -14,9 +14,16 @@
 #define LAMELLA_X86 0
 #endif
 
-// A build for size leaves AVX-512 out, which is a third of all kernels.
-#if !defined(LAMELLA_AVX512)
-#define LAMELLA_AVX512 LAMELLA_X86
+// A build for size leaves AVX-512 out, which is a third of all kernels, and has loops for fewer
+// numbers of tokens.
+#if !defined(LAMELLA_SMALL)
+#define LAMELLA_SMALL 0
+#endif
+
+#if LAMELLA_X86 && !LAMELLA_SMALL
+#define LAMELLA_AVX512 1
+#else
+#define LAMELLA_AVX512 0
 #endif
 
 #if defined(__aarch64__)

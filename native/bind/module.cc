@@ -25,6 +25,7 @@
 #include "bind/sparse_linear.h"
 #include "bind/static_ops.h"
 #include "bind/threads.h"
+#include "bind/tokenizer.h"
 #include "bind/transpose.h"
 #include "bind/window.h"
 
@@ -89,6 +90,7 @@ PYBIND11_MODULE(_native, module) {
   bind_peak(module, allowed);
   bind_engine(module);
   bind_artifact(module);
+  bind_tokenizer(module);
 }
 
 }  // namespace lamella

@@ -30,10 +30,12 @@ def build(
     operations: tuple[str, ...],
     *flags: str,
     native: Path = NATIVE,
+    parts: tuple[str, ...] = (),
 ) -> Path:
     """Builds `probe`.cc with native/base and the kernels of some operations; skips without it.
 
-    The tests of one run share what they compile with the same flags.
+    `parts` are other folders of native/. The tests of one run share what they compile with the
+    same flags.
     """
     if shutil.which(compiler) is None:
         pytest.skip(f"{compiler} is not installed")
@@ -41,6 +43,8 @@ def build(
     sources = [HERE / f"{probe}.cc", *native.glob("base/*.cc")]
     for operation in operations:
         sources += native.glob(f"kernels/{operation}/*.cc")
+    for part in parts:
+        sources += native.glob(f"{part}/*.cc")
     # The folder of the run; each of several workers has a folder of its own in it.
     run = folder.parents[1] if "PYTEST_XDIST_WORKER" in os.environ else folder.parent
     command = [compiler, *FLAGS, *flags, f"-I{native}"]

@@ -1,0 +1,32 @@
+#include "engine/tokenizer/normalizer.h"
+
+#include <utility>
+
+#include "engine/tokenizer/pre_tokenizer.h"
+
+namespace lamella {
+
+Status Normalizer::open(const Sections& sections) {
+  const Status status = read_steps(sections, SectionKind::kNormalizer, &steps_);
+  return status.ok() ? composer_.open(sections) : status;
+}
+
+Status Normalizer::run(std::string* text) const {
+  if (text->empty()) return Status::success();
+  for (const Step& step : steps_) {
+    std::string changed;
+    if (step.kind == StepKind::kCompose) {
+      changed = composer_.composed(*text);
+    } else if (step.kind == StepKind::kReplace) {
+      replace_all(step, *text, &changed);
+    } else if (!text->empty()) {
+      changed.append(step.first).append(*text);
+    }
+    *text = std::move(changed);
+    const Status status = check_text_size(text->size());
+    if (!status.ok()) return status;
+  }
+  return Status::success();
+}
+
+}  // namespace lamella

@@ -44,6 +44,15 @@ class PyTokenizer {
     return text;
   }
 
+  std::string apply_chat(const std::vector<std::pair<std::string, std::string>>& messages,
+                         bool generate) const {
+    std::vector<ChatMessage> views;
+    for (const auto& [role, content] : messages) views.push_back({role, content});
+    std::string text;
+    check(tokenizer_.apply_chat({views.data(), views.size()}, generate, &text));
+    return text;
+  }
+
   TokenStream stream(bool skip_special) const { return tokenizer_.stream(skip_special); }
   std::size_t size() const { return tokenizer_.size(); }
 
@@ -76,6 +85,7 @@ void bind_tokenizer(py::module_& module) {
       .def("encode", &PyTokenizer::encode, arg("text"), arg("add_special") = true)
       .def("decode", &PyTokenizer::decode, arg("ids"), arg("skip_special") = true)
       .def("stream", &PyTokenizer::stream, arg("skip_special") = true, py::keep_alive<0, 1>())
+      .def("apply_chat", &PyTokenizer::apply_chat, arg("messages"), arg("generate") = true)
       .def_property_readonly("vocabulary", &PyTokenizer::size);
 }
 

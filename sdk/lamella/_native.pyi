@@ -854,6 +854,9 @@ class Tokenizer:
     def encode(self, text: str | bytes, add_special: bool = True) -> list[int]: ...
     def decode(self, ids: Sequence[int], skip_special: bool = True) -> str: ...
     def stream(self, skip_special: bool = True) -> TokenStream: ...
+    def apply_chat(self, messages: Sequence[tuple[str, str]], generate: bool = True) -> str:
+        """Joins (role, content); the text is to be encoded without `add_special`."""
+
     @property
     def vocabulary(self) -> int:
         """Every id is below this."""

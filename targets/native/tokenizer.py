@@ -25,8 +25,12 @@ _BYTE_TOKEN = re.compile(r"<0x([0-9a-fA-F]|\+)[0-9a-fA-F]>")
 _CLASSED = {Op.DIGITS, Op.NUMBERS, Op.WORDS_GPT2, Op.WORDS_LLAMA3}
 
 
-def compile_tokenizer(text: bytes | str) -> bytes:
+def compile_tokenizer(text: bytes | str, chat: bytes = b"") -> bytes:
     """Returns tokenizer.bin for the text of a tokenizer.json.
+
+    Args:
+        text: what is in tokenizer.json.
+        chat: what `lamella.targets.native.chat.compile_chat` made of the chat template.
 
     Raises:
         LoweringError: the text is no tokenizer.json, or has a part that the engine lacks.
@@ -49,6 +53,7 @@ def compile_tokenizer(text: bytes | str) -> bytes:
             Section.PRE_TOKENIZER: _stored(cuts),
             Section.DECODER: _stored(decoder),
             Section.TEMPLATE: _template(source),
+            Section.CHAT: chat,
         }
     )
 

@@ -1,5 +1,5 @@
-// Opens tokenizers from a file, and encodes and decodes the texts that come with them. For a blob
-// that is refused it writes one number, 0xFFFFFFFF.
+// Opens tokenizers from a file, encodes and decodes the texts that come with them, and writes each
+// as a conversation. For a blob that is refused it writes one number, 0xFFFFFFFF.
 #include "engine/tokenizer/tokenizer.h"
 #include "probe_io.h"
 
@@ -23,6 +23,10 @@ void answer_text(const lamella::Tokenizer& tokenizer, const std::vector<char>& t
     tokenizer.decode({ids.data(), ids.size()}, skip_special, &decoded);
     write_sized(std::vector<char>(decoded.begin(), decoded.end()));
   }
+  const lamella::ChatMessage messages[] = {{"user", {text.data(), text.size()}}};
+  std::string chat;
+  if (!tokenizer.apply_chat(messages, true, &chat).ok()) chat.clear();
+  write_sized(std::vector<char>(chat.begin(), chat.end()));
 }
 
 void answer(std::istream& in) {

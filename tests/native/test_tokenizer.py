@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import cache
 
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
 
 from lamella import _native
+from lamella.targets.native.chat import compile_chat
 from lamella.targets.native.tokenizer import compile_tokenizer
 from native import tokenizer_families as families
 
@@ -41,7 +43,8 @@ def library(name: str) -> Tokenizer:
 
 @cache
 def blob(name: str) -> bytes:
-    return compile_tokenizer(library(name).to_str())
+    chat = compile_chat("{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}", {})
+    return compile_tokenizer(library(name).to_str(), chat)
 
 
 @cache
@@ -173,6 +176,8 @@ def test_a_damaged_blob_is_refused_or_works(name: str) -> None:
                 continue
             ids = opened.encode(families.LANGUAGES[5] + families.LANGUAGES[8])
             opened.decode(ids, skip_special=False)
+            with suppress(ValueError):
+                opened.apply_chat([("system", " "), ("user", "x")])
     assert 200 < refused < 800
 
 

@@ -15,10 +15,16 @@ import pytest
 from native.probes import ARM_COMPILER, SANITIZERS, build, emulator, run_probe
 from tokenizers import Tokenizer
 
+from lamella.targets.native.chat import compile_chat
 from lamella.targets.native.tokenizer import compile_tokenizer
 from native import tokenizer_families as families
 
 PARTS = ("engine/tokenizer",)
+CHAT = compile_chat(
+    "{% for m in messages %}<{{ m.role }}>{{ m.content | trim }}{% endfor %}"
+    "{% if add_generation_prompt %}<assistant>{% endif %}",
+    {},
+)
 REFUSED = struct.pack("<I", 0xFFFFFFFF)
 
 
@@ -34,7 +40,9 @@ def answered(library: Tokenizer, text: str) -> bytes:
     ids = library.encode(text).ids
     whole, plain = (library.decode(ids, skip_special_tokens=skip) for skip in (False, True))
     stored = struct.pack(f"<{len(ids)}i", *ids)
-    return sized(stored, len(ids)) + sized(whole.encode()) + sized(plain.encode())
+    chat = f"<user>{text.strip()}<assistant>"
+    texts = b"".join(sized(part.encode()) for part in (whole, plain, chat))
+    return sized(stored, len(ids)) + texts
 
 
 def cases() -> Iterator[tuple[str, bytes, bytes]]:
@@ -42,7 +50,7 @@ def cases() -> Iterator[tuple[str, bytes, bytes]]:
     texts = ["", *families.LANGUAGES, " ".join(families.LANGUAGES)]
     for family in families.FAMILIES:
         library = family()
-        blob = compile_tokenizer(library.to_str())
+        blob = compile_tokenizer(library.to_str(), CHAT)
         answer = b"".join(answered(library, text) for text in texts)
         yield family.__name__, asked(blob, [text.encode() for text in texts]), answer
 
@@ -63,7 +71,7 @@ def damaged() -> Iterator[bytes]:
     """Yields blobs with some bytes changed, most of them near the start."""
     generator = random.Random(1)
     for family in (families.llama2, families.phi3, families.qwen2, families.number_runs):
-        whole = compile_tokenizer(family().to_str())
+        whole = compile_tokenizer(family().to_str(), CHAT)
         for number in range(250):
             blob = bytearray(whole)
             for _ in range(generator.randint(1, 4)):

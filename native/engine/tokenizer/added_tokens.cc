@@ -11,26 +11,6 @@ namespace {
 constexpr std::uint32_t kTakesBefore = 1;
 constexpr std::uint32_t kTakesAfter = 2;
 
-std::size_t spaces_begin(std::string_view text) {
-  std::size_t begin = text.size();
-  while (begin > 0) {
-    std::size_t at = begin - 1;
-    while (at > 0 && (static_cast<unsigned char>(text[at]) & 0xC0) == 0x80) --at;
-    if (!is_space(character_at(text, at).code)) break;
-    begin = at;
-  }
-  return begin;
-}
-
-std::size_t spaces_end(std::string_view text, std::size_t at) {
-  while (at < text.size()) {
-    const Character next = character_at(text, at);
-    if (!is_space(next.code)) break;
-    at += next.bytes;
-  }
-  return at;
-}
-
 }  // namespace
 
 Status AddedTokens::open(const Sections& sections, SectionKind section,
@@ -68,9 +48,9 @@ std::vector<Segment> AddedTokens::find(std::string_view text) const {
     std::size_t end = at += content(row).size();
     // What the token before has taken stays with it, and the search goes on inside the spaces.
     if ((column(row, 3) & kTakesBefore) != 0) {
-      begin = std::max(spaces_begin(text.substr(0, begin)), done);
+      begin = std::max(begin - trailing(text.substr(0, begin), is_space), done);
     }
-    if ((column(row, 3) & kTakesAfter) != 0) end = spaces_end(text, end);
+    if ((column(row, 3) & kTakesAfter) != 0) end += leading(text.substr(end), is_space);
     if (done < begin) segments.push_back({done, begin, kNone});
     segments.push_back({begin, end, column(row, 2)});
     done = end;

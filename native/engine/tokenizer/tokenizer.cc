@@ -18,6 +18,7 @@ Status Tokenizer::open(Span<std::uint8_t> blob) {
   if (status.ok()) status = normalizer_.open(sections);
   if (status.ok()) status = pre_tokenizer_.open(sections);
   if (status.ok()) status = text_rules_.open(sections);
+  if (status.ok()) status = chat_.open(sections);
   return status.ok() ? open_template(sections) : status;
 }
 

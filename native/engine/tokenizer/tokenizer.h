@@ -12,6 +12,7 @@
 #include "base/span.h"
 #include "base/status.h"
 #include "engine/tokenizer/added_tokens.h"
+#include "engine/tokenizer/chat_template.h"
 #include "engine/tokenizer/normalizer.h"
 #include "engine/tokenizer/pre_tokenizer.h"
 #include "engine/tokenizer/token_stream.h"
@@ -42,6 +43,12 @@ class Tokenizer {
   // Appends valid UTF-8. An id that is no token gives nothing.
   void decode(Span<std::int32_t> ids, bool skip_special, std::string* text) const;
 
+  // Appends the text of a conversation, to be encoded without `add_special`: the text has the
+  // special tokens in it. With `generate`, it ends where the assistant begins to answer.
+  Status apply_chat(Span<ChatMessage> messages, bool generate, std::string* text) const {
+    return chat_.apply(messages, generate, text);
+  }
+
   // The tokenizer must outlive the stream.
   TokenStream stream(bool skip_special) const;
 
@@ -57,6 +64,7 @@ class Tokenizer {
   Normalizer normalizer_;
   PreTokenizer pre_tokenizer_;
   TextRules text_rules_;
+  ChatTemplate chat_;
   // The counts of ids before and after a text, then the ids.
   Words template_;
 };

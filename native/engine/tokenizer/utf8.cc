@@ -96,6 +96,27 @@ bool repair_utf8(std::string_view bytes, std::string* text) {
   return !repair.replaced();
 }
 
+std::size_t leading(std::string_view text, bool (*is_in)(std::uint32_t)) {
+  std::size_t at = 0;
+  while (at < text.size()) {
+    const Character next = character_at(text, at);
+    if (!is_in(next.code)) break;
+    at += next.bytes;
+  }
+  return at;
+}
+
+std::size_t trailing(std::string_view text, bool (*is_in)(std::uint32_t)) {
+  std::size_t begin = text.size();
+  while (begin > 0) {
+    std::size_t at = begin - 1;
+    while (at > 0 && (static_cast<unsigned char>(text[at]) & 0xC0) == 0x80) --at;
+    if (!is_in(character_at(text, at).code)) break;
+    begin = at;
+  }
+  return text.size() - begin;
+}
+
 bool is_space(std::uint32_t code) {
   if (code < 0x80) return code == 0x20 || (code >= 0x09 && code <= 0x0D);
   return code == 0x85 || code == 0xA0 || code == 0x1680 || (code >= 0x2000 && code <= 0x200A) ||

@@ -45,6 +45,10 @@ class Utf8Repair {
 // Returns the valid text of some bytes, and whether they were valid.
 bool repair_utf8(std::string_view bytes, std::string* text);
 
+// The bytes of the characters at the start, or at the end, of valid text that are all in a set.
+std::size_t leading(std::string_view text, bool (*is_in)(std::uint32_t));
+std::size_t trailing(std::string_view text, bool (*is_in)(std::uint32_t));
+
 // The property White_Space of Unicode, which is also \s of the expressions.
 bool is_space(std::uint32_t code);
 

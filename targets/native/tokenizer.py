@@ -22,7 +22,8 @@ _KNOWN, _SPECIAL, _BYTE = 1, 2, 4
 _BYTE_LEVEL, _FUSE_UNKNOWN, _WHOLE_PIECES = 1, 2, 4
 # What the library takes for a byte: it reads the two places as a number, and "+7" is one.
 _BYTE_TOKEN = re.compile(r"<0x([0-9a-fA-F]|\+)[0-9a-fA-F]>")
-_CLASSED = {Op.DIGITS, Op.NUMBERS, Op.WORDS_GPT2, Op.WORDS_LLAMA3}
+_CASED = {Op.WORDS_O200K, Op.WORDS_TEKKEN}
+_CLASSED = {Op.DIGITS, Op.NUMBERS, Op.WORDS_GPT2, Op.WORDS_LLAMA3, *_CASED}
 
 
 def compile_tokenizer(text: bytes | str, chat: bytes = b"") -> bytes:
@@ -199,7 +200,8 @@ def _check_replaced(source: Source, decoder: list[Step]) -> None:
 def _unicode_sections(normalizer: list[Step], cuts: list[Step]) -> dict[Section, bytes]:
     sections = {}
     if any(step.op in _CLASSED for step in cuts):
-        sections[Section.CLASSES] = _flat(unicode_tables.classes())
+        cased = any(step.op in _CASED for step in cuts)
+        sections[Section.CLASSES] = _flat(unicode_tables.classes(cased))
     if any(step.op is Op.COMPOSE for step in normalizer):
         table = unicode_tables.decompositions()
         sections[Section.DECOMPOSITIONS] = blob.decomposition_section(table)

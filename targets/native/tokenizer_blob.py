@@ -51,6 +51,8 @@ class Op(IntEnum):
     LITERAL = 19
     PREFIX = 20
     NUMBERS = 21
+    WORDS_O200K = 22
+    WORDS_TEKKEN = 23
     BYTE_TOKENS = 32
     STRIP_START = 33
 

@@ -16,11 +16,20 @@ _LLAMA3 = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|%s| ?[^\s\p{L}\p{N}]+[\r\n]*"
     r"|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
+_FRONT = r"[^\r\n\p{L}\p{N}]?"
+_UPPER, _LOWER = r"[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]", r"[\p{Ll}\p{Lm}\p{Lo}\p{M}]"
+_CASED = (
+    f"{_FRONT}{_UPPER}*{_LOWER}+%s|{_FRONT}{_UPPER}+{_LOWER}*%s|%s"
+    r"| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+_SHORT_FORMS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
 # The texts that are recognised, each with the step that splits as the expression does.
 PATTERNS = {
     GPT2: Step(Op.WORDS_GPT2),
     _LLAMA3 % r"\p{N}{1,3}": Step(Op.WORDS_LLAMA3, 3),
     _LLAMA3 % r"\p{N}": Step(Op.WORDS_LLAMA3, 1),
+    _CASED % (_SHORT_FORMS, _SHORT_FORMS, r"\p{N}{1,3}"): Step(Op.WORDS_O200K, 3),
+    _CASED % ("", "", r"\p{N}"): Step(Op.WORDS_TEKKEN, 1),
     r"\p{N}": Step(Op.NUMBERS, 1),
     r"\p{N}{1,3}": Step(Op.NUMBERS, 3),
 }

@@ -15,7 +15,10 @@ from tokenizers import Regex, normalizers, pre_tokenizers
 
 from lamella.errors import LoweringError
 
-LETTER, NUMBER, NUMERIC = 1, 2, 4
+LETTER, NUMBER, NUMERIC, UPPER, LOWER = 1, 2, 4, 8, 16
+_PLAIN = {r"\p{L}": LETTER, r"\p{N}": NUMBER}
+# Letters without case and marks are in both.
+_CASED = {r"[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]": UPPER, r"[\p{Ll}\p{Lm}\p{Lo}\p{M}]": LOWER}
 
 # Planes 4 to 13 hold nothing, planes 15 and 16 are for private use.
 _ASKED = [
@@ -32,10 +35,13 @@ Boundaries = list[tuple[int, int]]
 
 
 @cache
-def classes() -> Boundaries:
-    """Returns (first code point, class bits) wherever the class changes; the first is 0."""
+def classes(cased: bool = False) -> Boundaries:
+    """Returns (first code point, class bits) wherever the class changes; the first is 0.
+
+    UPPER and LOWER, which make the table twice as long, are in it only if `cased`.
+    """
     bits = dict.fromkeys(range(0x110000), 0)
-    for pattern, bit in ((r"\p{L}", LETTER), (r"\p{N}", NUMBER)):
+    for pattern, bit in (_PLAIN | (_CASED if cased else {})).items():
         only = pre_tokenizers.Split(Regex(pattern), "removed", invert=True)
         for text in _batches(""):
             for piece, _ in only.pre_tokenize_str(text):

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from functools import cache
+from itertools import product
 
 import pytest
 from hypothesis import given, settings
@@ -109,25 +110,51 @@ def test_bytes_that_are_no_text_are_taken_for_replacement_characters(
     assert engine(name).encode(data) == library(name).encode(text).ids
 
 
-def test_every_character_is_cut_as_in_the_library() -> None:
-    # A piece that holds a character and its neighbour shows: these bytes join all of theirs.
+CUTS = {
+    name: pre_tokenizers.Split(Regex(getattr(families, name)), "isolated")
+    for name in ("LLAMA3", "QWEN2", "GPT2", "TEKKEN", "O200K")
+} | {"digits": pre_tokenizers.Digits(individual_digits=True)}
+
+
+def joining(cut: str, merges: Iterable[tuple[str, str]]) -> tuple[Tokenizer, _native.Tokenizer]:
+    """Returns a tokenizer whose merges show where it cuts."""
+    kept = list(dict.fromkeys(merges))
     alphabet = pre_tokenizers.ByteLevel.alphabet()
-    merges = [("a", last) for last in alphabet] + [(first, "b") for first in alphabet]
-    merges += [(first, "1") for first in alphabet] + [("1", last) for last in alphabet]
-    merges = list(dict.fromkeys(merges))
-    names = dict.fromkeys([*alphabet, *(left + right for left, right in merges)])
-    made = Tokenizer(models.BPE({name: token for token, name in enumerate(names)}, merges))
+    names = dict.fromkeys([*sorted(alphabet), *(left + right for left, right in kept)])
+    made = Tokenizer(models.BPE({name: token for token, name in enumerate(names)}, kept))
     made.decoder = decoders.ByteLevel()
     last = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
-    for first, context in (
-        (pre_tokenizers.Split(Regex(families.LLAMA3), "isolated"), "a{}b1{} '{}b"),
-        (pre_tokenizers.Split(Regex(families.GPT2), "isolated"), "a{}b"),
-        (pre_tokenizers.Digits(individual_digits=True), "a{}b"),
-    ):
-        made.pre_tokenizer = pre_tokenizers.Sequence([first, last])
-        opened = _native.Tokenizer(compile_tokenizer(made.to_str()))
-        for text in each_character(context):
-            assert opened.encode(text) == made.encode(text).ids, f"{first}: {text[:9]!r}..."
+    made.pre_tokenizer = pre_tokenizers.Sequence([CUTS[cut], last])
+    return made, _native.Tokenizer(compile_tokenizer(made.to_str()))
+
+
+@pytest.mark.parametrize("cut", CUTS)
+def test_every_character_is_cut_as_in_the_library(cut: str) -> None:
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    before, after = "a1'", "bB1"
+    merges = [*product(before, alphabet), *product(alphabet, after)]
+    expected, opened = joining(cut, merges)
+    for text in each_character("a{}b1{}B '{}b"):
+        assert opened.encode(text) == expected.encode(text).ids, f"{text[:9]!r}..."
+
+
+# Letters of every case and none, marks, numbers, short forms, and what stands beside words.
+MIXED = "aBsLl\u01c5\u02b0\u65e5\u0301\u0915\u0940'/.1\u0663 \n\r\t\u00a0\u017f"
+
+
+@cache
+def joining_all(cut: str) -> tuple[Tokenizer, _native.Tokenizer]:
+    spelled = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    letters = sorted(set(spelled.pre_tokenize_str(MIXED)[0][0]))
+    return joining(cut, product(letters, letters))
+
+
+@pytest.mark.parametrize("cut", CUTS)
+@settings(max_examples=400, deadline=None)
+@given(text=st.text(MIXED, max_size=12))
+def test_any_words_are_cut_as_in_the_library(cut: str, text: str) -> None:
+    expected, opened = joining_all(cut)
+    assert opened.encode(text) == expected.encode(text).ids
 
 
 def test_every_character_is_normalized_as_in_the_library() -> None:

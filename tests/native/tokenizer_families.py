@@ -29,6 +29,15 @@ _REST = r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 LLAMA3 = _CONTRACTIONS + r"\p{N}{1,3}" + _REST
 QWEN2 = _CONTRACTIONS + r"\p{N}" + _REST
 GPT2 = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
+# As written in the files of GPT-4o and Mistral NeMo.
+O200K = (
+    r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+"
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)?|"
+    r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*"
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)?|"
+    r"\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+TEKKEN = O200K.replace("(?i:'s|'t|'re|'ve|'m|'ll|'d)?", "").replace("{1,3}", "")
 
 LANGUAGES = (
     "The quick brown fox can't jump; it'll rest, I'M sure. We've 1234567 reasons & 3.14159!",
@@ -184,6 +193,28 @@ def llama3() -> Tokenizer:
     return made
 
 
+def tekken() -> Tokenizer:
+    made = llama3()
+    made.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(TEKKEN), "isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
+    return made
+
+
+def o200k() -> Tokenizer:
+    made = llama3()
+    made.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(O200K), "removed", invert=True),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
+    return made
+
+
 def qwen2() -> Tokenizer:
     made = byte_level()
     made.normalizer = normalizers.NFC()
@@ -263,6 +294,8 @@ FAMILIES: tuple[Callable[[], Tokenizer], ...] = (
     metaspace,
     some_bytes,
     llama3,
+    tekken,
+    o200k,
     qwen2,
     gpt2,
     smollm2,

@@ -29,9 +29,11 @@ class CodePointTable {
   std::uint8_t direct_[kDirect] = {};
 };
 
-// Values of the table of classes.
+// Values of the table of classes: bits, all below 32.
 constexpr std::uint32_t kLetter = 1;   // \p{L}
 constexpr std::uint32_t kNumber = 2;   // \p{N}
 constexpr std::uint32_t kNumeric = 4;  // what Digits cuts
+constexpr std::uint32_t kUpper = 8;    // [\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]
+constexpr std::uint32_t kLower = 16;   // [\p{Ll}\p{Lm}\p{Lo}\p{M}]
 
 }  // namespace lamella

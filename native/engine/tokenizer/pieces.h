@@ -29,7 +29,7 @@ struct Pieces {
 };
 
 // Beside the bits of the table of classes.
-constexpr std::uint32_t kSpace = 8;
+constexpr std::uint32_t kSpace = 32;
 
 // The characters of one piece.
 struct Characters {
@@ -47,6 +47,8 @@ struct Characters {
 // Each returns where the piece ends that begins with the character `at`.
 std::size_t gpt2_word_end(const Characters& in, std::size_t at);
 std::size_t llama3_word_end(const Characters& in, std::size_t at, std::size_t most_digits);
+std::size_t cased_word_end(const Characters& in, std::size_t at, std::size_t most_digits,
+                           bool contractions);
 std::size_t digits_end(const Characters& in, std::size_t at, bool individual);
 std::size_t numbers_end(const Characters& in, std::size_t at, std::size_t most_digits);
 

@@ -14,6 +14,10 @@ std::size_t end_of_next(const Step& step, const Characters& in, std::size_t at) 
       return numbers_end(in, at, step.number);
     case StepKind::kWordsLlama3:
       return llama3_word_end(in, at, step.number);
+    case StepKind::kWordsO200k:
+      return cased_word_end(in, at, step.number, true);
+    case StepKind::kWordsTekken:
+      return cased_word_end(in, at, step.number, false);
     default:
       return gpt2_word_end(in, at);
   }
@@ -55,9 +59,9 @@ Status check_text_size(std::size_t bytes) {
 
 Status PreTokenizer::open(const Sections& sections) {
   Status status = read_steps(sections, SectionKind::kPreTokenizer, &steps_);
-  if (status.ok()) status = classes_.open(sections, SectionKind::kClasses, 8);
+  if (status.ok()) status = classes_.open(sections, SectionKind::kClasses, 32);
   for (const Step& step : steps_) {
-    const bool counts = step.kind == StepKind::kWordsLlama3 || step.kind == StepKind::kNumbers;
+    const bool counts = step.kind == StepKind::kWordsLlama3 || step.kind >= StepKind::kNumbers;
     if (status.ok() && counts && step.number == 0) {
       status = bad_tokenizer("a step that cuts numbers of no digit");
     }

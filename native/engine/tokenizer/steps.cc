@@ -29,6 +29,8 @@ constexpr Rule kRules[] = {
     {SectionKind::kPreTokenizer, StepKind::kWordsGpt2, 0, false, false},
     {SectionKind::kPreTokenizer, StepKind::kWordsLlama3, kMostNumber, false, false},
     {SectionKind::kPreTokenizer, StepKind::kNumbers, kMostNumber, false, false},
+    {SectionKind::kPreTokenizer, StepKind::kWordsO200k, kMostNumber, false, false},
+    {SectionKind::kPreTokenizer, StepKind::kWordsTekken, kMostNumber, false, false},
     {SectionKind::kPreTokenizer, StepKind::kLiteral, 4, true, false},
     {SectionKind::kPreTokenizer, StepKind::kPrefix, 1, true, false},
     {SectionKind::kDecoder, StepKind::kReplace, 0, true, true},

@@ -20,6 +20,8 @@ enum class StepKind : std::uint32_t {
   kLiteral = 19,
   kPrefix = 20,
   kNumbers = 21,
+  kWordsO200k = 22,
+  kWordsTekken = 23,
   kByteTokens = 32,
   kStripStart = 33,
 };

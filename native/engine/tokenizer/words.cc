@@ -50,6 +50,34 @@ std::size_t after_space(const Characters& in, std::size_t at) {
   return in.code[at] == ' ' && at + 1 < in.size() ? at + 1 : at;
 }
 
+// The end of punctuation with the line ends behind it, or of spaces: what is no word.
+std::size_t rest_end(const Characters& in, std::size_t at, bool slashes) {
+  const std::size_t start = after_space(in, at);
+  if (!in.is(start, kWord)) {
+    std::size_t end = others_end(in, start);
+    while (end < in.size() && (is_newline(in.code[end]) || (slashes && in.code[end] == '/'))) ++end;
+    return end;
+  }
+  std::size_t newline = end_of(in, at, kSpace);
+  while (newline > at && !is_newline(in.code[newline - 1])) --newline;
+  return newline > at ? newline : spaces_end(in, at);
+}
+
+// The end of a word that begins with any number of capitals and ends with small letters, at least
+// one; 0 if there is none. Letters without case are both, so capitals may have to give some back.
+std::size_t lower_word_end(const Characters& in, std::size_t at) {
+  std::size_t end = end_of(in, at, kUpper);
+  if (end < in.size() && in.is(end, kLower)) return end_of(in, end, kLower);
+  while (end > at && !in.is(end - 1, kLower)) --end;
+  return end > at ? end : 0;
+}
+
+// The same for a word of at least one capital.
+std::size_t upper_word_end(const Characters& in, std::size_t at) {
+  const std::size_t end = end_of(in, at, kUpper);
+  return end > at ? end_of(in, end, kLower) : 0;
+}
+
 }  // namespace
 
 void Characters::read(const Pieces& in, const Piece& piece, const CodePointTable& classes) {
@@ -83,15 +111,23 @@ std::size_t llama3_word_end(const Characters& in, std::size_t at, std::size_t mo
   if (!is_newline(in.code[at]) && at + 1 < in.size() && in.is(at + 1, kLetter)) {
     return end_of(in, at + 1, kLetter);
   }
-  const std::size_t start = after_space(in, at);
-  if (!in.is(start, kWord)) {
-    std::size_t end = others_end(in, start);
-    while (end < in.size() && is_newline(in.code[end])) ++end;
-    return end;
+  return rest_end(in, at, false);
+}
+
+std::size_t cased_word_end(const Characters& in, std::size_t at, std::size_t most_digits,
+                           bool contractions) {
+  // One character in front that is neither letter nor number belongs to the word, if there is one.
+  const bool has_front =
+      !is_newline(in.code[at]) && !in.is(at, kLetter | kNumber) && at + 1 < in.size();
+  std::size_t end = 0;
+  for (const auto& word : {lower_word_end, upper_word_end}) {
+    if (end == 0 && has_front) end = word(in, at + 1);
+    if (end == 0) end = word(in, at);
   }
-  std::size_t newline = end_of(in, at, kSpace);
-  while (newline > at && !is_newline(in.code[newline - 1])) --newline;
-  return newline > at ? newline : spaces_end(in, at);
+  if (end == 0) {
+    return in.is(at, kNumber) ? numbers_end(in, at, most_digits) : rest_end(in, at, true);
+  }
+  return contractions && end < in.size() ? end + contraction(in, end, true) : end;
 }
 
 std::size_t digits_end(const Characters& in, std::size_t at, bool individual) {

@@ -13,7 +13,7 @@ constexpr std::uint32_t kTakesAfter = 2;
 
 }  // namespace
 
-Status AddedTokens::open(const Sections& sections, SectionKind section,
+Status AddedTokens::open(const TokenizerSections& sections, TokenizerSection section,
                          const Vocabulary& vocabulary) {
   bytes_ = sections.bytes(section);
   rows_ = Words(bytes_);
@@ -34,8 +34,8 @@ Status AddedTokens::open(const Sections& sections, SectionKind section,
   return Status::success();
 }
 
-std::vector<Segment> AddedTokens::find(std::string_view text) const {
-  std::vector<Segment> segments;
+std::vector<TextSegment> AddedTokens::find(std::string_view text) const {
+  std::vector<TextSegment> segments;
   std::size_t done = 0;
   for (std::size_t at = 0; at < text.size();) {
     const bool may_begin = begins_[static_cast<unsigned char>(text[at])];
@@ -51,11 +51,11 @@ std::vector<Segment> AddedTokens::find(std::string_view text) const {
       begin = std::max(begin - trailing(text.substr(0, begin), is_space), done);
     }
     if ((column(row, 3) & kTakesAfter) != 0) end += leading(text.substr(end), is_space);
-    if (done < begin) segments.push_back({done, begin, kNone});
+    if (done < begin) segments.push_back({done, begin, kNoToken});
     segments.push_back({begin, end, column(row, 2)});
     done = end;
   }
-  if (done < text.size()) segments.push_back({done, text.size(), kNone});
+  if (done < text.size()) segments.push_back({done, text.size(), kNoToken});
   return segments;
 }
 

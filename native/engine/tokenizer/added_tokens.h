@@ -10,8 +10,8 @@
 
 namespace lamella {
 
-// A part of a text: an added token, or what stands between them (id kNone).
-struct Segment {
+// A part of a text: an added token, or what stands between them (id kNoToken).
+struct TextSegment {
   std::size_t begin;
   std::size_t end;
   std::uint32_t id;
@@ -19,10 +19,11 @@ struct Segment {
 
 class AddedTokens {
  public:
-  Status open(const Sections& sections, SectionKind section, const Vocabulary& vocabulary);
+  Status open(const TokenizerSections& sections, TokenizerSection section,
+              const Vocabulary& vocabulary);
 
   // Cuts a text at the leftmost tokens, the longest where several begin together.
-  std::vector<Segment> find(std::string_view text) const;
+  std::vector<TextSegment> find(std::string_view text) const;
 
  private:
   // A row of the section: where the text of the token is, its id, and whether it takes the spaces

@@ -10,7 +10,7 @@ namespace lamella {
 void Bpe::encode(std::string_view piece, std::vector<std::int32_t>* ids) {
   if (vocabulary_.whole_pieces()) {
     const std::uint32_t whole = vocabulary_.find(piece);
-    if (whole != kNone) {
+    if (whole != kNoToken) {
       ids->push_back(static_cast<std::int32_t>(whole));
       return;
     }
@@ -23,7 +23,7 @@ void Bpe::encode(std::string_view piece, std::vector<std::int32_t>* ids) {
   }
   flush_unknown();
   if (symbols_.empty()) return;
-  symbols_.back().next = kNone;
+  symbols_.back().next = kNoToken;
   join_all();
   for (const Symbol& symbol : symbols_) {
     if (symbol.alive) ids->push_back(static_cast<std::int32_t>(symbol.id));
@@ -33,7 +33,7 @@ void Bpe::encode(std::string_view piece, std::vector<std::int32_t>* ids) {
 void Bpe::split_bytes(std::string_view piece) {
   for (const char byte : piece) {
     const std::uint32_t id = vocabulary_.byte(static_cast<unsigned char>(byte));
-    if (id == kNone) {
+    if (id == kNoToken) {
       add_unknown();
       continue;
     }
@@ -47,7 +47,7 @@ void Bpe::split_characters(std::string_view piece) {
     const std::string_view character = piece.substr(at, character_at(piece, at).bytes);
     at += character.size();
     const std::uint32_t id = vocabulary_.find(character);
-    if (id != kNone) {
+    if (id != kNoToken) {
       flush_unknown();
       add(id);
     } else if (!add_byte_tokens(character)) {
@@ -58,7 +58,7 @@ void Bpe::split_characters(std::string_view piece) {
 
 bool Bpe::add_byte_tokens(std::string_view character) {
   for (const char byte : character) {
-    if (vocabulary_.byte(static_cast<unsigned char>(byte)) == kNone) return false;
+    if (vocabulary_.byte(static_cast<unsigned char>(byte)) == kNoToken) return false;
   }
   // An unknown character that waits comes after these, as in the library.
   for (const char byte : character) add(vocabulary_.byte(static_cast<unsigned char>(byte)));
@@ -67,11 +67,11 @@ bool Bpe::add_byte_tokens(std::string_view character) {
 
 void Bpe::add(std::uint32_t id) {
   const auto at = static_cast<std::uint32_t>(symbols_.size());
-  symbols_.push_back({id, at == 0 ? kNone : at - 1, at + 1, true});
+  symbols_.push_back({id, at == 0 ? kNoToken : at - 1, at + 1, true});
 }
 
 void Bpe::add_unknown() {
-  if (vocabulary_.unknown() == kNone) return;
+  if (vocabulary_.unknown() == kNoToken) return;
   if (unknown_waits_ && !vocabulary_.fuses_unknown()) add(vocabulary_.unknown());
   unknown_waits_ = true;
 }
@@ -91,7 +91,7 @@ void Bpe::join_all() {
     const auto at = static_cast<std::uint32_t>(first);
     const std::uint32_t merged = vocabulary_.merged(static_cast<std::uint32_t>(first >> 32));
     const Symbol& left = symbols_[at];
-    if (!left.alive || left.next == kNone) continue;
+    if (!left.alive || left.next == kNoToken) continue;
     // The neighbours may have changed since the pair was queued.
     Merge merge;
     if (!vocabulary_.find_merge(left.id, symbols_[left.next].id, &merge)) continue;
@@ -105,9 +105,9 @@ void Bpe::join(std::uint32_t at, std::uint32_t merged) {
   left.id = merged;
   left.next = right.next;
   right.alive = false;
-  if (left.next != kNone) symbols_[left.next].previous = at;
-  if (left.previous != kNone) queue(left.previous, at);
-  if (left.next != kNone) queue(at, left.next);
+  if (left.next != kNoToken) symbols_[left.next].previous = at;
+  if (left.previous != kNoToken) queue(left.previous, at);
+  if (left.next != kNoToken) queue(at, left.next);
 }
 
 void Bpe::queue(std::uint32_t left, std::uint32_t right) {

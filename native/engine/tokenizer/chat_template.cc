@@ -29,8 +29,8 @@ std::string in_message(std::size_t number) { return " in message " + std::to_str
 
 }  // namespace
 
-Status ChatTemplate::open(const Sections& sections) {
-  bytes_ = sections.bytes(SectionKind::kChat);
+Status ChatTemplate::open(const TokenizerSections& sections) {
+  bytes_ = sections.bytes(TokenizerSection::kChat);
   rows_ = Words(bytes_);
   if (bytes_.empty()) return Status::success();
   if (rows_.size() < kNumbers) return bad_tokenizer("a chat template that is cut off");
@@ -39,7 +39,7 @@ Status ChatTemplate::open(const Sections& sections) {
   }
   for (std::size_t i = kRoleCount; i < kNumbers; i += 2) {
     const std::size_t offset = rows_[i], size = rows_[i + 1];
-    if (offset == kNone && size == 0) continue;
+    if (offset == kNoToken && size == 0) continue;
     std::string unused;
     if (offset > bytes_.size() || size > bytes_.size() - offset ||
         !repair_utf8(bytes_.substr(offset, size), &unused)) {
@@ -62,7 +62,7 @@ Status ChatTemplate::apply(Span<ChatMessage> messages, bool generate, std::strin
                              " is not system, user or assistant");
     }
     const std::size_t found = place(before, role);
-    if (rows_[found] == kNone) {
+    if (rows_[found] == kNoToken) {
       return Status::failure("the chat template has no place for the role " +
                              std::string(kRoles[role]) + in_message(number) +
                              "; order the messages as the model wants them");
@@ -73,7 +73,7 @@ Status ChatTemplate::apply(Span<ChatMessage> messages, bool generate, std::strin
     ++number;
   }
   const std::size_t last = place(before, generate ? kGenerate : kEnd);
-  if (rows_[last] == kNone) {
+  if (rows_[last] == kNoToken) {
     return Status::failure("the chat template cannot end after " + std::to_string(number) +
                            " messages; order the messages as the model wants them");
   }

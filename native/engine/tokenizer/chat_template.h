@@ -19,7 +19,7 @@ struct ChatMessage {
 // What was compiled from a chat template: the texts between the contents of messages.
 class ChatTemplate {
  public:
-  Status open(const Sections& sections);
+  Status open(const TokenizerSections& sections);
 
   // Appends the text of a conversation, which is valid UTF-8. With `generate`, it ends where the
   // assistant begins to answer. Fails for a role that is unknown or cannot stand in its place, and

@@ -4,7 +4,8 @@
 
 namespace lamella {
 
-Status CodePointTable::open(const Sections& sections, SectionKind section, std::uint32_t limit) {
+Status CodePointTable::open(const TokenizerSections& sections, TokenizerSection section,
+                            std::uint32_t limit) {
   const Status status = sections.words(section, 2, &rows_);
   if (!status.ok() || is_empty()) return status;
   for (std::size_t i = 0; i < rows_.size(); i += 2) {

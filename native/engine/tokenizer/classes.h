@@ -12,7 +12,7 @@ namespace lamella {
 class CodePointTable {
  public:
   // `limit` is above every value. An empty section gives 0 for every code point.
-  Status open(const Sections& sections, SectionKind section, std::uint32_t limit);
+  Status open(const TokenizerSections& sections, TokenizerSection section, std::uint32_t limit);
 
   bool is_empty() const { return rows_.size() == 0; }
 

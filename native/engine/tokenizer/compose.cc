@@ -25,10 +25,10 @@ bool is_plain(std::string_view text) {
 
 }  // namespace
 
-Status Composer::open(const Sections& sections) {
-  Status status = sections.words(SectionKind::kDecompositions, 1, &decompositions_);
-  if (status.ok()) status = combining_.open(sections, SectionKind::kCombining, 256);
-  if (status.ok()) status = sections.words(SectionKind::kCompositions, 3, &compositions_);
+Status Composer::open(const TokenizerSections& sections) {
+  Status status = sections.words(TokenizerSection::kDecompositions, 1, &decompositions_);
+  if (status.ok()) status = combining_.open(sections, TokenizerSection::kCombining, 256);
+  if (status.ok()) status = sections.words(TokenizerSection::kCompositions, 3, &compositions_);
   if (!status.ok() || decompositions_.size() == 0) return status;
   decomposed_ = decompositions_[0];
   const std::size_t size = decompositions_.size();
@@ -74,7 +74,7 @@ std::string Composer::composed(std::string_view text) const {
     const bool adjacent = seen && starter + 1 == kept.size();
     if (seen && (adjacent || kept.back().combining < mark.combining)) {
       const std::uint32_t both = composite(kept[starter].code, mark.code);
-      if (both != kNone) {
+      if (both != kNoToken) {
         kept[starter].code = both;
         continue;
       }
@@ -131,7 +131,7 @@ std::uint32_t Composer::stored_composite(std::uint32_t first, std::uint32_t seco
     low = before ? middle + 1 : low;
     high = before ? high : middle;
   }
-  return kNone;
+  return kNoToken;
 }
 
 }  // namespace lamella

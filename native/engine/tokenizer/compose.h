@@ -15,7 +15,7 @@ namespace lamella {
 
 class Composer {
  public:
-  Status open(const Sections& sections);
+  Status open(const TokenizerSections& sections);
 
   // Returns valid UTF-8 in normalization form C.
   std::string composed(std::string_view text) const;
@@ -28,7 +28,7 @@ class Composer {
   };
 
   void decompose(std::uint32_t code, std::vector<Mark>* marks) const;
-  // The character of two, or kNone.
+  // The character of two, or kNoToken.
   std::uint32_t composite(std::uint32_t first, std::uint32_t second) const;
   std::uint32_t stored_composite(std::uint32_t first, std::uint32_t second) const;
 

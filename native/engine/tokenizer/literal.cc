@@ -5,15 +5,15 @@
 namespace lamella {
 namespace {
 
-// As stored in Step::number.
+// As stored in TextStep::number.
 enum Behavior : std::uint32_t { kIsolated, kRemoved, kWithPrevious, kWithNext, kContiguous };
 
 struct Part {
-  Piece piece;
+  TextPiece piece;
   bool matches;
 };
 
-std::vector<Part> parts_of(const Step& step, const Pieces& in, const Piece& piece) {
+std::vector<Part> parts_of(const TextStep& step, const TextPieces& in, const TextPiece& piece) {
   const std::string_view text = in.view(piece);
   std::vector<Part> parts;
   const auto add = [&parts, &piece](std::size_t begin, std::size_t end, bool matches) {
@@ -34,13 +34,13 @@ std::vector<Part> parts_of(const Step& step, const Pieces& in, const Piece& piec
 
 // Joins a part with the one before it in the order of looking, where `joins(part, before)`.
 template <typename Iterator, typename Joins>
-std::vector<Piece> joined(Iterator first, Iterator last, const Joins& joins) {
-  std::vector<Piece> pieces;
+std::vector<TextPiece> joined(Iterator first, Iterator last, const Joins& joins) {
+  std::vector<TextPiece> pieces;
   bool before = false;
   for (; first != last; ++first) {
-    const Piece& piece = first->piece;
+    const TextPiece& piece = first->piece;
     if (!pieces.empty() && joins(first->matches, before)) {
-      Piece& end = pieces.back();
+      TextPiece& end = pieces.back();
       end = {std::min(end.begin, piece.begin), std::max(end.end, piece.end)};
     } else {
       pieces.push_back(piece);
@@ -52,8 +52,8 @@ std::vector<Piece> joined(Iterator first, Iterator last, const Joins& joins) {
 
 }  // namespace
 
-void cut_at_literal(const Step& step, const Pieces& in, const Piece& piece,
-                    std::vector<Piece>* pieces) {
+void cut_at_literal(const TextStep& step, const TextPieces& in, const TextPiece& piece,
+                    std::vector<TextPiece>* pieces) {
   std::vector<Part> parts = parts_of(step, in, piece);
   if (step.number == kRemoved) {
     const auto is_match = [](const Part& part) { return part.matches; };
@@ -63,7 +63,7 @@ void cut_at_literal(const Step& step, const Pieces& in, const Piece& piece,
   const auto alone = [](bool matches, bool before) { return matches && !before; };
   const auto alike = [](bool matches, bool before) { return matches == before; };
   const auto never = [](bool, bool) { return false; };
-  std::vector<Piece> found;
+  std::vector<TextPiece> found;
   if (step.number == kWithPrevious) {
     found = joined(parts.begin(), parts.end(), alone);
   } else if (step.number == kWithNext) {

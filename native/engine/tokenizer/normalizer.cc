@@ -6,18 +6,18 @@
 
 namespace lamella {
 
-Status Normalizer::open(const Sections& sections) {
-  const Status status = read_steps(sections, SectionKind::kNormalizer, &steps_);
+Status Normalizer::open(const TokenizerSections& sections) {
+  const Status status = read_steps(sections, TokenizerSection::kNormalizer, &steps_);
   return status.ok() ? composer_.open(sections) : status;
 }
 
 Status Normalizer::run(std::string* text) const {
   if (text->empty()) return Status::success();
-  for (const Step& step : steps_) {
+  for (const TextStep& step : steps_) {
     std::string changed;
-    if (step.kind == StepKind::kCompose) {
+    if (step.kind == TextStepKind::kCompose) {
       changed = composer_.composed(*text);
-    } else if (step.kind == StepKind::kReplace) {
+    } else if (step.kind == TextStepKind::kReplace) {
       replace_all(step, *text, &changed);
     } else if (!text->empty()) {
       changed.append(step.first).append(*text);

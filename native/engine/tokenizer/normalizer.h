@@ -12,13 +12,13 @@ namespace lamella {
 
 class Normalizer {
  public:
-  Status open(const Sections& sections);
+  Status open(const TokenizerSections& sections);
 
   // Fails if a step makes the text too long.
   Status run(std::string* text) const;
 
  private:
-  std::vector<Step> steps_;
+  std::vector<TextStep> steps_;
   Composer composer_;
 };
 

@@ -12,18 +12,18 @@
 namespace lamella {
 
 // Offsets into a text; a piece is never empty.
-struct Piece {
+struct TextPiece {
   std::uint32_t begin;
   std::uint32_t end;
 };
 
-struct Pieces {
+struct TextPieces {
   std::string text;
-  std::vector<Piece> pieces;
+  std::vector<TextPiece> pieces;
   // Whether the text begins where the whole input begins.
   bool at_start;
 
-  std::string_view view(const Piece& piece) const {
+  std::string_view view(const TextPiece& piece) const {
     return std::string_view(text).substr(piece.begin, piece.end - piece.begin);
   }
 };
@@ -41,7 +41,7 @@ struct Characters {
   std::size_t size() const { return code.size(); }
   bool is(std::size_t at, std::uint32_t kinds) const { return (kind[at] & kinds) != 0; }
 
-  void read(const Pieces& in, const Piece& piece, const CodePointTable& classes);
+  void read(const TextPieces& in, const TextPiece& piece, const CodePointTable& classes);
 };
 
 // Each returns where the piece ends that begins with the character `at`.
@@ -53,7 +53,7 @@ std::size_t digits_end(const Characters& in, std::size_t at, bool individual);
 std::size_t numbers_end(const Characters& in, std::size_t at, std::size_t most_digits);
 
 // Cuts `piece` at a fixed text, step.first; step.number says what becomes of the text itself.
-void cut_at_literal(const Step& step, const Pieces& in, const Piece& piece,
-                    std::vector<Piece>* pieces);
+void cut_at_literal(const TextStep& step, const TextPieces& in, const TextPiece& piece,
+                    std::vector<TextPiece>* pieces);
 
 }  // namespace lamella

@@ -6,17 +6,17 @@
 namespace lamella {
 namespace {
 
-std::size_t end_of_next(const Step& step, const Characters& in, std::size_t at) {
+std::size_t end_of_next(const TextStep& step, const Characters& in, std::size_t at) {
   switch (step.kind) {
-    case StepKind::kDigits:
+    case TextStepKind::kDigits:
       return digits_end(in, at, step.number != 0);
-    case StepKind::kNumbers:
+    case TextStepKind::kNumbers:
       return numbers_end(in, at, step.number);
-    case StepKind::kWordsLlama3:
+    case TextStepKind::kWordsLlama3:
       return llama3_word_end(in, at, step.number);
-    case StepKind::kWordsO200k:
+    case TextStepKind::kWordsO200k:
       return cased_word_end(in, at, step.number, true);
-    case StepKind::kWordsTekken:
+    case TextStepKind::kWordsTekken:
       return cased_word_end(in, at, step.number, false);
     default:
       return gpt2_word_end(in, at);
@@ -25,11 +25,11 @@ std::size_t end_of_next(const Step& step, const Characters& in, std::size_t at) 
 
 // Writes every piece anew, with a change of its text.
 template <typename Change>
-void rewrite(Pieces* pieces, const Change& change) {
+void rewrite(TextPieces* pieces, const Change& change) {
   std::string text;
   text.reserve(pieces->text.size());
-  std::vector<Piece> changed;
-  for (const Piece& piece : pieces->pieces) {
+  std::vector<TextPiece> changed;
+  for (const TextPiece& piece : pieces->pieces) {
     const auto begin = static_cast<std::uint32_t>(text.size());
     change(piece, &text);
     const auto end = static_cast<std::uint32_t>(text.size());
@@ -39,9 +39,9 @@ void rewrite(Pieces* pieces, const Change& change) {
   pieces->pieces = std::move(changed);
 }
 
-void add_prefixes(const Step& step, Pieces* pieces) {
+void add_prefixes(const TextStep& step, TextPieces* pieces) {
   const bool only_first = step.number != 0;
-  rewrite(pieces, [&](const Piece& piece, std::string* text) {
+  rewrite(pieces, [&](const TextPiece& piece, std::string* text) {
     const std::string_view old = pieces->view(piece);
     const bool wanted = !only_first || (pieces->at_start && piece.begin == 0);
     if (wanted && old.substr(0, step.first.size()) != step.first) text->append(step.first);
@@ -57,11 +57,12 @@ Status check_text_size(std::size_t bytes) {
                          std::to_string(kMostText) + "; encode it in parts");
 }
 
-Status PreTokenizer::open(const Sections& sections) {
-  Status status = read_steps(sections, SectionKind::kPreTokenizer, &steps_);
-  if (status.ok()) status = classes_.open(sections, SectionKind::kClasses, 32);
-  for (const Step& step : steps_) {
-    const bool counts = step.kind == StepKind::kWordsLlama3 || step.kind >= StepKind::kNumbers;
+Status PreTokenizer::open(const TokenizerSections& sections) {
+  Status status = read_steps(sections, TokenizerSection::kPreTokenizer, &steps_);
+  if (status.ok()) status = classes_.open(sections, TokenizerSection::kClasses, 32);
+  for (const TextStep& step : steps_) {
+    const bool counts =
+        step.kind == TextStepKind::kWordsLlama3 || step.kind >= TextStepKind::kNumbers;
     if (status.ok() && counts && step.number == 0) {
       status = bad_tokenizer("a step that cuts numbers of no digit");
     }
@@ -69,17 +70,17 @@ Status PreTokenizer::open(const Sections& sections) {
   return status;
 }
 
-Status PreTokenizer::run(Pieces* pieces) const {
+Status PreTokenizer::run(TextPieces* pieces) const {
   pieces->pieces.clear();
   if (!pieces->text.empty()) {
     pieces->pieces.push_back({0, static_cast<std::uint32_t>(pieces->text.size())});
   }
-  for (const Step& step : steps_) {
-    if (step.kind == StepKind::kReplace) {
-      rewrite(pieces, [&](const Piece& piece, std::string* text) {
+  for (const TextStep& step : steps_) {
+    if (step.kind == TextStepKind::kReplace) {
+      rewrite(pieces, [&](const TextPiece& piece, std::string* text) {
         replace_all(step, pieces->view(piece), text);
       });
-    } else if (step.kind == StepKind::kPrefix) {
+    } else if (step.kind == TextStepKind::kPrefix) {
       add_prefixes(step, pieces);
     } else {
       cut(step, pieces);
@@ -90,11 +91,11 @@ Status PreTokenizer::run(Pieces* pieces) const {
   return Status::success();
 }
 
-void PreTokenizer::cut(const Step& step, Pieces* pieces) const {
-  std::vector<Piece> found;
+void PreTokenizer::cut(const TextStep& step, TextPieces* pieces) const {
+  std::vector<TextPiece> found;
   Characters characters;
-  for (const Piece& piece : pieces->pieces) {
-    if (step.kind == StepKind::kLiteral) {
+  for (const TextPiece& piece : pieces->pieces) {
+    if (step.kind == TextStepKind::kLiteral) {
       cut_at_literal(step, *pieces, piece, &found);
       continue;
     }

@@ -15,15 +15,15 @@ Status check_text_size(std::size_t bytes);
 
 class PreTokenizer {
  public:
-  Status open(const Sections& sections);
+  Status open(const TokenizerSections& sections);
 
   // Cuts the one piece that is the whole text. Fails if a step makes the text too long.
-  Status run(Pieces* pieces) const;
+  Status run(TextPieces* pieces) const;
 
  private:
-  void cut(const Step& step, Pieces* pieces) const;
+  void cut(const TextStep& step, TextPieces* pieces) const;
 
-  std::vector<Step> steps_;
+  std::vector<TextStep> steps_;
   CodePointTable classes_;
 };
 

@@ -20,7 +20,7 @@ Status bad_tokenizer(const std::string& what) {
   return Status::failure("tokenizer.bin is damaged: " + what + "; compile the tokenizer again");
 }
 
-Status Sections::open(Span<std::uint8_t> blob) {
+Status TokenizerSections::open(Span<std::uint8_t> blob) {
   const std::string_view all(reinterpret_cast<const char*>(blob.begin()), blob.size());
   if (all.size() < kHeader || all.substr(0, 8) != kMagic) {
     return bad_tokenizer("its " + std::to_string(all.size()) + " bytes do not begin with its name");
@@ -48,7 +48,7 @@ Status Sections::open(Span<std::uint8_t> blob) {
   return Status::success();
 }
 
-Status Sections::add(std::string_view blob, std::string_view row, std::size_t* end) {
+Status TokenizerSections::add(std::string_view blob, std::string_view row, std::size_t* end) {
   const Words entry(row);
   const std::size_t kind = entry[0], offset = entry[1], size = entry[2];
   if (kind == 0 || kind >= kSectionKinds || entry[3] != 0 || size == 0) {
@@ -68,7 +68,7 @@ Status Sections::add(std::string_view blob, std::string_view row, std::size_t* e
   return Status::success();
 }
 
-Status Sections::words(SectionKind kind, std::size_t columns, Words* words) const {
+Status TokenizerSections::words(TokenizerSection kind, std::size_t columns, Words* words) const {
   const std::string_view stored = bytes(kind);
   if (stored.size() % (4 * columns) != 0) {
     return bad_tokenizer("section " + std::to_string(static_cast<std::size_t>(kind)) + " has " +

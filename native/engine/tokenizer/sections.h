@@ -13,9 +13,9 @@
 namespace lamella {
 
 // Where the blob says that there is no id.
-constexpr std::uint32_t kNone = 0xFFFFFFFF;
+constexpr std::uint32_t kNoToken = 0xFFFFFFFF;
 
-enum class SectionKind : std::uint32_t {
+enum class TokenizerSection : std::uint32_t {
   kSettings = 1,
   kTokenOffsets,
   kTokenBytes,
@@ -61,18 +61,18 @@ class Words {
 // The status of a blob that breaks the specification.
 Status bad_tokenizer(const std::string& what);
 
-class Sections {
+class TokenizerSections {
  public:
   // Checks the header and the table. The bytes must outlive what is read from them.
   Status open(Span<std::uint8_t> blob);
 
   // Empty where the blob has no such section.
-  std::string_view bytes(SectionKind kind) const {
+  std::string_view bytes(TokenizerSection kind) const {
     return sections_[static_cast<std::size_t>(kind)];
   }
 
   // Fails where the bytes are not rows of `columns` numbers.
-  Status words(SectionKind kind, std::size_t columns, Words* words) const;
+  Status words(TokenizerSection kind, std::size_t columns, Words* words) const;
 
  private:
   Status add(std::string_view blob, std::string_view row, std::size_t* end);

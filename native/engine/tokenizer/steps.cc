@@ -13,32 +13,32 @@ constexpr std::uint32_t kMostNumber = 1 << 20;
 
 // What a step of a section must be like.
 struct Rule {
-  SectionKind section;
-  StepKind kind;
+  TokenizerSection section;
+  TextStepKind kind;
   std::uint32_t most_number;
   bool has_first;
   bool has_second;
 };
 
 constexpr Rule kRules[] = {
-    {SectionKind::kNormalizer, StepKind::kPrepend, 0, true, false},
-    {SectionKind::kNormalizer, StepKind::kReplace, 0, true, true},
-    {SectionKind::kNormalizer, StepKind::kCompose, 0, false, false},
-    {SectionKind::kPreTokenizer, StepKind::kReplace, 0, true, true},
-    {SectionKind::kPreTokenizer, StepKind::kDigits, 1, false, false},
-    {SectionKind::kPreTokenizer, StepKind::kWordsGpt2, 0, false, false},
-    {SectionKind::kPreTokenizer, StepKind::kWordsLlama3, kMostNumber, false, false},
-    {SectionKind::kPreTokenizer, StepKind::kNumbers, kMostNumber, false, false},
-    {SectionKind::kPreTokenizer, StepKind::kWordsO200k, kMostNumber, false, false},
-    {SectionKind::kPreTokenizer, StepKind::kWordsTekken, kMostNumber, false, false},
-    {SectionKind::kPreTokenizer, StepKind::kLiteral, 4, true, false},
-    {SectionKind::kPreTokenizer, StepKind::kPrefix, 1, true, false},
-    {SectionKind::kDecoder, StepKind::kReplace, 0, true, true},
-    {SectionKind::kDecoder, StepKind::kByteTokens, 0, false, false},
-    {SectionKind::kDecoder, StepKind::kStripStart, kMostNumber, true, false},
+    {TokenizerSection::kNormalizer, TextStepKind::kPrepend, 0, true, false},
+    {TokenizerSection::kNormalizer, TextStepKind::kReplace, 0, true, true},
+    {TokenizerSection::kNormalizer, TextStepKind::kCompose, 0, false, false},
+    {TokenizerSection::kPreTokenizer, TextStepKind::kReplace, 0, true, true},
+    {TokenizerSection::kPreTokenizer, TextStepKind::kDigits, 1, false, false},
+    {TokenizerSection::kPreTokenizer, TextStepKind::kWordsGpt2, 0, false, false},
+    {TokenizerSection::kPreTokenizer, TextStepKind::kWordsLlama3, kMostNumber, false, false},
+    {TokenizerSection::kPreTokenizer, TextStepKind::kNumbers, kMostNumber, false, false},
+    {TokenizerSection::kPreTokenizer, TextStepKind::kWordsO200k, kMostNumber, false, false},
+    {TokenizerSection::kPreTokenizer, TextStepKind::kWordsTekken, kMostNumber, false, false},
+    {TokenizerSection::kPreTokenizer, TextStepKind::kLiteral, 4, true, false},
+    {TokenizerSection::kPreTokenizer, TextStepKind::kPrefix, 1, true, false},
+    {TokenizerSection::kDecoder, TextStepKind::kReplace, 0, true, true},
+    {TokenizerSection::kDecoder, TextStepKind::kByteTokens, 0, false, false},
+    {TokenizerSection::kDecoder, TextStepKind::kStripStart, kMostNumber, true, false},
 };
 
-bool is_allowed(SectionKind section, const Step& step) {
+bool is_allowed(TokenizerSection section, const TextStep& step) {
   for (const Rule& rule : kRules) {
     if (rule.section != section || rule.kind != step.kind) continue;
     std::string unused;
@@ -50,11 +50,11 @@ bool is_allowed(SectionKind section, const Step& step) {
 }
 
 // Whether the steps of a decoder come in the one order that it has, and shorten texts.
-bool is_decoder(const std::vector<Step>& steps) {
+bool is_decoder(const std::vector<TextStep>& steps) {
   for (std::size_t i = 0; i < steps.size(); ++i) {
     if (i > 0 && steps[i].kind <= steps[i - 1].kind) return false;
     if (steps[i].second.size() > steps[i].first.size()) return false;
-    const bool strips = steps[i].kind == StepKind::kStripStart;
+    const bool strips = steps[i].kind == TextStepKind::kStripStart;
     if (strips && character_at(steps[i].first, 0).bytes != steps[i].first.size()) return false;
   }
   return true;
@@ -62,7 +62,8 @@ bool is_decoder(const std::vector<Step>& steps) {
 
 }  // namespace
 
-Status read_steps(const Sections& sections, SectionKind section, std::vector<Step>* steps) {
+Status read_steps(const TokenizerSections& sections, TokenizerSection section,
+                  std::vector<TextStep>* steps) {
   std::string_view rest = sections.bytes(section);
   const auto damaged = [section, steps] {
     return bad_tokenizer("step " + std::to_string(steps->size()) + " of section " +
@@ -74,17 +75,17 @@ Status read_steps(const Sections& sections, SectionKind section, std::vector<Ste
     const std::size_t first = head[2], second = head[3];
     const std::size_t size = (kHead + first + second + 3) / 4 * 4;
     if (size > rest.size()) return damaged();
-    const Step step{static_cast<StepKind>(head[0]), head[1], rest.substr(kHead, first),
-                    rest.substr(kHead + first, second)};
+    const TextStep step{static_cast<TextStepKind>(head[0]), head[1], rest.substr(kHead, first),
+                        rest.substr(kHead + first, second)};
     if (!is_allowed(section, step)) return damaged();
     steps->push_back(step);
     rest.remove_prefix(size);
   }
-  if (section == SectionKind::kDecoder && !is_decoder(*steps)) return damaged();
+  if (section == TokenizerSection::kDecoder && !is_decoder(*steps)) return damaged();
   return Status::success();
 }
 
-void replace_all(const Step& step, std::string_view from, std::string* to) {
+void replace_all(const TextStep& step, std::string_view from, std::string* to) {
   std::size_t at = 0;
   while (true) {
     const std::size_t found = from.find(step.first, at);

@@ -10,7 +10,7 @@
 
 namespace lamella {
 
-enum class StepKind : std::uint32_t {
+enum class TextStepKind : std::uint32_t {
   kPrepend = 1,
   kReplace = 2,
   kCompose = 3,
@@ -27,17 +27,18 @@ enum class StepKind : std::uint32_t {
 };
 
 // What `number`, `first` and `second` mean depends on the kind. The texts are valid UTF-8.
-struct Step {
-  StepKind kind;
+struct TextStep {
+  TextStepKind kind;
   std::uint32_t number;
   std::string_view first;
   std::string_view second;
 };
 
 // Reads the steps of a section. Fails for a step that this section cannot have.
-Status read_steps(const Sections& sections, SectionKind section, std::vector<Step>* steps);
+Status read_steps(const TokenizerSections& sections, TokenizerSection section,
+                  std::vector<TextStep>* steps);
 
 // Replaces every `step.first` of a text by `step.second`, from left to right.
-void replace_all(const Step& step, std::string_view from, std::string* to);
+void replace_all(const TextStep& step, std::string_view from, std::string* to);
 
 }  // namespace lamella

@@ -13,13 +13,13 @@ unsigned digit(char c) {
 
 }  // namespace
 
-Status TextRules::open(const Sections& sections) {
-  std::vector<Step> steps;
-  const Status status = read_steps(sections, SectionKind::kDecoder, &steps);
-  for (const Step& step : steps) {
-    if (step.kind == StepKind::kReplace) replace = step;
-    if (step.kind == StepKind::kStripStart) strip = step;
-    if (step.kind == StepKind::kByteTokens) byte_tokens = true;
+Status TextRules::open(const TokenizerSections& sections) {
+  std::vector<TextStep> steps;
+  const Status status = read_steps(sections, TokenizerSection::kDecoder, &steps);
+  for (const TextStep& step : steps) {
+    if (step.kind == TextStepKind::kReplace) replace = step;
+    if (step.kind == TextStepKind::kStripStart) strip = step;
+    if (step.kind == TextStepKind::kByteTokens) byte_tokens = true;
   }
   return status;
 }

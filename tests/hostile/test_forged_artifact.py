@@ -215,6 +215,33 @@ def test_a_hostile_canary_index_is_refused(
     refuse(tmp_path / "x.lamella", raw, words)
 
 
+def signed(manifest: dict[str, Any], signature: dict[str, bytes]) -> bytes:
+    rows = parts(manifest, CANARY, bytes(128))
+    return build({**rows, **{(Kind.SIGNATURE, name): held for name, held in signature.items()}})
+
+
+def test_a_signature_that_nobody_asks_for_proves_nothing(
+    manifest: dict[str, Any], tmp_path: Path
+) -> None:
+    assert agree(tmp_path / "x.lamella", signed(manifest, {"ed25519": bytes(96)}))
+
+
+@pytest.mark.parametrize(
+    ("signature", "words"),
+    [
+        ({"ed25519": b""}, "section signature/ed25519 has 0 bytes, not 96"),
+        ({"ed25519": bytes(95)}, "section signature/ed25519 has 95 bytes, not 96"),
+        ({"ed25519": bytes(160)}, "section signature/ed25519 has 160 bytes, not 96"),
+        ({"rsa": bytes(96)}, "the signature sections must be ed25519, not rsa"),
+        ({"ed25519": bytes(96), "rsa": bytes(96)}, "must be ed25519, not ed25519, rsa"),
+    ],
+)
+def test_a_hostile_signature_is_refused(
+    manifest: dict[str, Any], tmp_path: Path, signature: dict[str, bytes], words: str
+) -> None:
+    refuse(tmp_path / "x.lamella", signed(manifest, signature), words)
+
+
 @pytest.mark.parametrize(
     ("place", "words"), [(0, "a bool that is not 0 or 1"), (3, "padding of canary tensor 'x'")]
 )

@@ -24,6 +24,16 @@ Status check_digests(const std::vector<Section>& sections, bool left) {
   return Status::success();
 }
 
+std::string hexadecimal(const std::uint8_t* key) {
+  constexpr const char* kDigits = "0123456789abcdef";
+  std::string text;
+  for (std::size_t i = 0; i < kKeyBytes; ++i) {
+    text += kDigits[key[i] >> 4];
+    text += kDigits[key[i] & 15];
+  }
+  return text;
+}
+
 }  // namespace
 
 Status Artifact::open(Span<std::uint8_t> file, Check check, Artifact* artifact) {
@@ -56,7 +66,8 @@ Status Artifact::verify_signature(const std::uint8_t* public_key, const Ed25519&
     return Status::failure("the file is not signed; take it from its maker, or sign it");
   }
   if (!std::equal(public_key, public_key + kKeyBytes, signer)) {
-    return Status::failure("the file is signed with another key; take it from its maker");
+    return Status::failure("the file is signed with the key " + hexadecimal(signer) +
+                           ", not with " + hexadecimal(public_key) + "; take it from its maker");
   }
   const Digest root = unsigned_root(file_);
   std::vector<std::uint8_t> message(kDomain.begin(), kDomain.end());

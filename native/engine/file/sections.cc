@@ -184,8 +184,9 @@ Status check_kinds(const Skeleton& skeleton) {
   if (!status.ok()) return status;
   const Section* signature = skeleton.find(SectionKind::kSignature, kSignatureName);
   if (signature != nullptr && signature->bytes.size() != kSignatureBytes) {
-    return Status::failure("the signature has " + std::to_string(signature->bytes.size()) +
-                           " bytes, not " + std::to_string(kSignatureBytes));
+    return Status::failure("section " + label(*signature) + " has " +
+                           std::to_string(signature->bytes.size()) + " bytes, not " +
+                           std::to_string(kSignatureBytes));
   }
   const auto is_program = [](const Section& row) { return row.kind == SectionKind::kProgram; };
   if (std::any_of(skeleton.sections.begin(), skeleton.sections.end(), is_program)) {

@@ -39,7 +39,9 @@ class Inspection:
 
 
 def describe(path: str | Path) -> Inspection:
-    """Reads the front of an artifact; the program is neither read nor verified.
+    """Reads the front of an artifact; neither program nor signature is verified.
+
+    `signed_by` is the public key that the file names.
 
     Raises:
         ArtifactError: the file cannot be read, or its front is damaged or malformed.
@@ -49,6 +51,7 @@ def describe(path: str | Path) -> Inspection:
         "file": str(opened.path),
         "size_bytes": opened.nbytes,
         "root": opened.root.hex(),
+        "signed_by": opened.signer.hex() if opened.signer else None,
         **{key: value for key, value in opened.manifest.items() if key != "layers"},
     }
     return Inspection(summary, _section_rows(opened), tuple(opened.manifest["layers"]))

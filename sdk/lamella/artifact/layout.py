@@ -9,7 +9,7 @@ import hashlib
 import re
 import struct
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 
 from lamella.errors import ArtifactError
@@ -20,6 +20,9 @@ ALIGNMENT = 64
 MAX_SECTIONS = 1024
 MAX_NAME = 72
 MANIFEST = "manifest.json"
+SIGNATURE = "ed25519"
+KEY_BYTES = 32
+SIGNATURE_BYTES = KEY_BYTES + 64
 
 # magic, version, number of sections, file size, reserved; the root digest follows.
 _HEADER = struct.Struct("<8sIIQQ")
@@ -40,6 +43,7 @@ class Kind(IntEnum):
     PROGRAM = 2
     ATTACHMENT = 3
     CANARY = 4
+    SIGNATURE = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +100,15 @@ def pack_head(sections: Sequence[Section]) -> bytes:
         for section in sections
     )
     return header + root_digest(header, table) + table
+
+
+def unsigned_root(sections: Iterable[Section]) -> bytes:
+    """Returns the root that a file of these sections has without a signature."""
+    sections = tuple(sections)
+    kept = [section for section in sections if section.kind is not Kind.SIGNATURE]
+    shift = head_bytes(len(sections)) - head_bytes(len(kept))
+    moved = [replace(section, offset=section.offset - shift) for section in kept]
+    return pack_head(moved)[_HEADER.size : HEADER_BYTES]
 
 
 def root_digest(header: bytes, table: bytes) -> bytes:

@@ -15,8 +15,16 @@ from pathlib import Path
 from typing import Any
 
 from lamella.artifact import canary, documents, manifest
-from lamella.artifact.contents import Contents
-from lamella.artifact.layout import MANIFEST, Kind, Section, parse_head
+from lamella.artifact.contents import Canary, Contents
+from lamella.artifact.layout import (
+    KEY_BYTES,
+    MANIFEST,
+    SIGNATURE,
+    SIGNATURE_BYTES,
+    Kind,
+    Section,
+    parse_head,
+)
 from lamella.errors import ArtifactError
 
 
@@ -25,6 +33,8 @@ class Opened:
     """The front of an artifact: what can be told without reading the program.
 
     `root` is the digest in the header; it identifies the whole file. `nbytes` is the file's size.
+    `signer` is the public key that the file says it was signed with, which nobody has checked;
+    None where it is unsigned.
     """
 
     path: Path
@@ -32,6 +42,7 @@ class Opened:
     root: bytes
     sections: tuple[Section, ...]
     manifest: dict[str, Any]
+    signer: bytes | None = None
 
 
 def read(path: str | Path, *, verify: bool = True) -> Contents:
@@ -46,24 +57,25 @@ def read(path: str | Path, *, verify: bool = True) -> Contents:
     Raises:
         ArtifactError: the file cannot be read, is damaged, or breaks a rule of FORMAT.md.
     """
-    where = str(path)
     file = _map(path)
-    opened = _open(Path(path), file)
-    for section in opened.sections:
-        if verify or section.kind is Kind.CANARY:
-            _check_digest(file, section, where)
-    index, tensors = (
-        _view(file, _find(opened.sections, Kind.CANARY, name, where))
-        for name in (canary.INDEX, canary.TENSORS)
-    )
-    proof = canary.unpack(index, tensors, where)
-    manifest.check(opened.manifest, proof, where)
+    opened, proof = _read(Path(path), file, verify)
     return Contents(
         opened.manifest,
         _files(file, opened.sections, Kind.PROGRAM),
         _files(file, opened.sections, Kind.ATTACHMENT),
         proof,
     )
+
+
+def read_sections(path: str | Path) -> tuple[tuple[Section, memoryview], ...]:
+    """Returns every section with its content, of a file that `read` takes.
+
+    Raises:
+        ArtifactError: as `read`.
+    """
+    file = _map(path)
+    opened, _ = _read(Path(path), file, True)
+    return tuple((section, _view(file, section)) for section in opened.sections)
 
 
 def open_manifest(path: str | Path) -> Opened:
@@ -75,6 +87,21 @@ def open_manifest(path: str | Path) -> Opened:
     return _open(Path(path), _map(path))
 
 
+def _read(path: Path, file: memoryview, verify: bool) -> tuple[Opened, Canary]:
+    where = str(path)
+    opened = _open(path, file)
+    for section in opened.sections:
+        if verify or section.kind is Kind.CANARY:
+            _check_digest(file, section, where)
+    index, tensors = (
+        _view(file, _find(opened.sections, Kind.CANARY, name, where))
+        for name in (canary.INDEX, canary.TENSORS)
+    )
+    proof = canary.unpack(index, tensors, where)
+    manifest.check(opened.manifest, proof, where)
+    return opened, proof
+
+
 def _open(path: Path, file: memoryview) -> Opened:
     where = str(path)
     root, sections = parse_head(file, where)
@@ -83,7 +110,16 @@ def _open(path: Path, file: memoryview) -> Opened:
     _check_digest(file, section, where)
     document = documents.parse(_view(file, section), f"{where}: manifest")
     manifest.check(document, None, where)
-    return Opened(path, file.nbytes, root, sections, document)
+    return Opened(path, file.nbytes, root, sections, document, _signer(file, sections, where))
+
+
+def _signer(file: memoryview, sections: Iterable[Section], where: str) -> bytes | None:
+    """Returns the public key of the signature section, where there is one."""
+    for section in sections:
+        if section.kind is Kind.SIGNATURE:
+            _check_digest(file, section, where)
+            return bytes(_view(file, section)[:KEY_BYTES])
+    return None
 
 
 def _map(path: str | Path) -> memoryview:
@@ -110,6 +146,11 @@ def _map(path: str | Path) -> memoryview:
 def _check_kinds(sections: Iterable[Section], where: str) -> None:
     """Checks that the file holds what it must and nothing that no reader would look at."""
     fixed = {Kind.MANIFEST: {MANIFEST}, Kind.CANARY: {canary.INDEX, canary.TENSORS}}
+    sections = tuple(sections)
+    for section in sections:
+        if section.kind is Kind.SIGNATURE:
+            fixed[Kind.SIGNATURE] = {SIGNATURE}
+            _check_signature_size(section, where)
     for kind, names in fixed.items():
         found = {section.name for section in sections if section.kind is kind}
         if found != names:
@@ -119,6 +160,13 @@ def _check_kinds(sections: Iterable[Section], where: str) -> None:
             )
     if not any(section.kind is Kind.PROGRAM for section in sections):
         raise ArtifactError(f"{where}: there is no program section")
+
+
+def _check_signature_size(section: Section, where: str) -> None:
+    if section.size != SIGNATURE_BYTES:
+        raise ArtifactError(
+            f"{where}: section {section.label} has {section.size} bytes, not {SIGNATURE_BYTES}"
+        )
 
 
 def _find(sections: Iterable[Section], kind: Kind, name: str, where: str) -> Section:

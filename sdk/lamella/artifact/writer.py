@@ -25,6 +25,8 @@ from lamella.artifact.layout import (
 from lamella.errors import ArtifactError
 
 _Pieces = Sequence[Bytes]
+# Sections in the order of the file, each in pieces.
+Payloads = dict[tuple[Kind, str], _Pieces]
 
 
 def save(path: str | Path, contents: Contents) -> None:
@@ -38,17 +40,25 @@ def save(path: str | Path, contents: Contents) -> None:
             stood at `path` before is untouched.
     """
     path = Path(path)
-    payloads = _payloads(contents, str(path))
+    write(path, _payloads(contents, str(path)))
+
+
+def write(path: Path, payloads: Payloads) -> None:
+    """Writes a file of these sections, whose content and order keep to FORMAT.md.
+
+    Raises:
+        StorageError: as `save`.
+    """
     sections = _place(payloads)
     atomic.write(path, _stream(sections, payloads.values()))
 
 
-def _payloads(contents: Contents, where: str) -> dict[tuple[Kind, str], _Pieces]:
+def _payloads(contents: Contents, where: str) -> Payloads:
     """Returns the bytes of every section, in the order of the file."""
     manifest.check(contents.manifest, contents.canary, where)
     index, tensors = canary.pack(contents.canary, where)
     text = documents.dump(dict(contents.manifest), f"{where}: manifest")
-    payloads: dict[tuple[Kind, str], _Pieces] = {
+    payloads: Payloads = {
         (Kind.MANIFEST, MANIFEST): (text,),
         (Kind.CANARY, canary.INDEX): (index,),
         (Kind.CANARY, canary.TENSORS): tensors,
@@ -66,7 +76,7 @@ def _payloads(contents: Contents, where: str) -> dict[tuple[Kind, str], _Pieces]
     return dict(sorted(payloads.items()))
 
 
-def _place(payloads: dict[tuple[Kind, str], _Pieces]) -> list[Section]:
+def _place(payloads: Payloads) -> list[Section]:
     sections: list[Section] = []
     offset = head_bytes(len(payloads))
     for (kind, name), pieces in payloads.items():

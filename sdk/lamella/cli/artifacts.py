@@ -1,4 +1,4 @@
-"""Verbs on finished files: run, generate, inspect, verify, bench."""
+"""Verbs on finished files: run, generate, inspect, verify, bench; and on who vouches for them."""
 
 from __future__ import annotations
 
@@ -79,15 +79,26 @@ def inspect(
 
 
 def verify(
-    file: ArtifactArgument, threads: ThreadsOption = 0, output: OutputOption = Output.table
+    file: ArtifactArgument,
+    public_key: Annotated[
+        str | None,
+        typer.Option("--public-key", help="Who must have signed it: 64 hex digits, or a PEM file."),
+    ] = None,
+    threads: ThreadsOption = 0,
+    output: OutputOption = Output.table,
 ) -> None:
     """Checks every byte of an artifact and runs its canary on this device.
 
-    Exit code 0 if the outputs are those of the machine that packed it, 9 or 10 if not.
-    Example: `lamella verify model.lamella`
+    Exit code 0 if the outputs are those of the machine that packed it, 9 or 10 if not. Without
+    a public key, a signature proves nothing and is not checked.
+    Example: `lamella verify model.lamella --public-key maker.pub.pem`
     """
     from lamella.runtime.session import load
 
+    if public_key is not None:
+        from lamella.artifact import sign as signing
+
+        signing.verify(file, signing.public_key(public_key))
     with load(file, threads=threads) as session:
         found = session.verify(strict=False)
     show(output, found.row(), [f"{'ok' if found.ok else 'FAILED'}: {found.detail}"])
@@ -114,4 +125,34 @@ def bench(
     show(output, asdict(found), [timing_table(found)])
 
 
-VERBS = (run, generate, inspect, verify, bench)
+def keygen(
+    file: Annotated[Path, typer.Argument(metavar="KEY", help="File for the private key, PEM.")],
+) -> None:
+    """Makes a key to sign artifacts with, and prints its public half.
+
+    Keep the file secret: only you can read it, and nothing overwrites it. Apps hold the public
+    key, and refuse what was not signed with yours. Example: `lamella keygen maker.pem`
+    """
+    from lamella.artifact.sign import keygen as run
+
+    typer.echo(run(file).hex())
+
+
+def sign(
+    file: ArtifactArgument,
+    key: Annotated[Path, typer.Option("--key", help="The private key of `lamella keygen`.")],
+    out: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Without it, FILE is replaced.")
+    ] = None,
+) -> None:
+    """Signs an artifact with Ed25519, after checking every byte; prints the public key.
+
+    The signature vouches for the whole file: a device that holds the public key refuses any other.
+    Example: `lamella sign model.lamella --key maker.pem`
+    """
+    from lamella.artifact.sign import sign as run
+
+    typer.echo(run(file, key, out).hex())
+
+
+VERBS = (run, generate, inspect, verify, bench, keygen, sign)

@@ -10,7 +10,7 @@ export OMP_NUM_THREADS ?= 2
 # Threads that wait by spinning make a run several times slower where others use the machine.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: dev demo test test-arm test-long vectors smoke lint types layers bench bench-kernels kernel-loops size clean
+.PHONY: dev demo test test-arm test-long fuzz vectors smoke lint types layers bench bench-kernels kernel-loops size clean
 
 dev: $(READY)
 
@@ -43,6 +43,10 @@ test-arm: dev
 # A million random tiles for every kernel for integer dots, here and under qemu.
 test-long: dev
 	PYTHONPATH=tests $(RUN) -m native.tiles
+
+# A million changes of small artifacts for the reader, under the sanitizers; needs clang++-16.
+fuzz: dev
+	PYTHONPATH=tests $(RUN) -m hostile.fuzz
 
 # After a change of a kernel's contract or with a new operation: what every processor must give.
 vectors: dev

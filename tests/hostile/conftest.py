@@ -6,21 +6,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hostile.forge import MANIFEST
 
 from lamella.artifact import Canary, Contents, save
 
 
 @pytest.fixture(scope="session")
 def manifest() -> dict[str, Any]:
-    return {
-        "lamella": "0.1.0",
-        "target": "onnx",
-        "model": {"name": "toy"},
-        "inputs": [{"name": "x", "dtype": "bool", "shape": [3]}],
-        "outputs": [{"name": "y", "dtype": "float32", "shape": ["n"]}],
-        "layers": [{"id": "fc", "format": "w4g32", "nbytes": 7}],
-        "canary": {"max_abs_error": 0.5},
-    }
+    return MANIFEST
 
 
 @pytest.fixture(scope="session")

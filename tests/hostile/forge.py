@@ -10,6 +10,15 @@ from typing import Any
 from lamella.artifact import layout
 from lamella.artifact.layout import Kind, Section
 
+MANIFEST: dict[str, Any] = {
+    "lamella": "0.1.0",
+    "target": "onnx",
+    "model": {"name": "toy"},
+    "inputs": [{"name": "x", "dtype": "bool", "shape": [3]}],
+    "outputs": [{"name": "y", "dtype": "float32", "shape": ["n"]}],
+    "layers": [{"id": "fc", "format": "w4g32", "nbytes": 7}],
+    "canary": {"max_abs_error": 0.5},
+}
 Parts = dict[tuple[Kind, str], bytes]
 
 INPUT = {"name": "x", "dtype": "bool", "shape": [3], "offset": 0, "size": 3}
@@ -50,4 +59,33 @@ def parts(manifest: Any, index: Any, tensors: bytes) -> Parts:
         (Kind.PROGRAM, "model.onnx"): b"weights",
         (Kind.CANARY, "index.json"): text[1],
         (Kind.CANARY, "tensors.bin"): tensors,
+    }
+
+
+def seeds() -> dict[str, bytes]:
+    """Returns small valid files that differ in what they hold, by name."""
+    plain = parts(MANIFEST, CANARY, bytes(128))
+    more = {
+        (Kind.MANIFEST, "manifest.json"): plain[Kind.MANIFEST, "manifest.json"],
+        (Kind.PROGRAM, "model.onnx"): b"weights",
+        (Kind.PROGRAM, "other.bin"): b"",
+        (Kind.ATTACHMENT, "plan.yaml"): b"a: 1\n",
+        (Kind.CANARY, "index.json"): plain[Kind.CANARY, "index.json"],
+        (Kind.CANARY, "tensors.bin"): bytes(128),
+        (Kind.SIGNATURE, "ed25519"): bytes(range(96)),
+    }
+    port = {"name": "\u00e9\U0001f600", "dtype": "int64", "shape": ["n", None, 0, 1 << 40]}
+    rich = {
+        **MANIFEST,
+        "inputs": [],
+        "outputs": [port],
+        "canary": {"max_abs_error": 1e-3, "min_cosine": -0.5},
+        "generation": {"eos_token_ids": [2, 0], "bos_token_id": None, "context_length": 9},
+        "free": [None, True, False, -1, 2.5e-7, '\u0000\n"\\/', {"": {}}, [[]]],
+    }
+    row = {**port, "shape": [0, 7, 0, 1], "offset": 0, "size": 0}
+    return {
+        "plain": build(plain),
+        "signed": build(more),
+        "rich": build(parts(rich, {"inputs": [], "outputs": [row]}, b"")),
     }

@@ -13,6 +13,7 @@
 #include "bind/embed.h"
 #include "bind/engine.h"
 #include "bind/float_ops.h"
+#include "bind/generate.h"
 #include "bind/image_ops.h"
 #include "bind/kernels.h"
 #include "bind/kv_store.h"
@@ -91,6 +92,7 @@ PYBIND11_MODULE(_native, module) {
   bind_engine(module);
   bind_artifact(module);
   bind_tokenizer(module);
+  bind_generate(module);
 }
 
 }  // namespace lamella

@@ -857,3 +857,52 @@ class Tokenizer:
     @property
     def vocabulary(self) -> int:
         """Every id is below this."""
+
+class Generator:
+    """Text from the program of a decoder; `native/engine/generate.h` says how.
+
+    Raises ValueError for a program that is no decoder, a token that it does not have, and a text
+    that is too long.
+    """
+
+    def __init__(
+        self,
+        program: bytes,
+        weights: _Bytes,
+        threads: int = 1,
+        symbols: dict[str, int] = ...,
+    ) -> None: ...
+    def append(self, ids: Sequence[int], rows: int = 1) -> _Real:
+        """Appends tokens and returns the (rows, vocabulary) logits of the last ones."""
+
+    def extend(self, ids: Sequence[int]) -> None:
+        """Appends tokens; the logits of the last are kept for `next`."""
+
+    def next(self, sampling: Sampling) -> int:
+        """Chooses the next token and appends it; the step of `sampling` is not used."""
+
+    def generate(
+        self,
+        prompt: Sequence[int],
+        sink: Callable[[int], bool | None],
+        most: int = 64,
+        sampling: Sampling = ...,
+        stops: Sequence[int] = ...,
+    ) -> str:
+        """Appends a prompt and gives tokens to `sink` until it returns False.
+
+        Returns:
+            How the text ended: "most", "stop", "caller" or "full".
+        """
+
+    def reset(self) -> None:
+        """Empties the text."""
+
+    @property
+    def length(self) -> int: ...
+    @property
+    def most_length(self) -> int: ...
+    @property
+    def most_rows(self) -> int: ...
+    @property
+    def vocabulary(self) -> int: ...

@@ -98,6 +98,21 @@ struct Sequence {
   }
 };
 
+// The places of a cache up to the last that is in use: a cache may have room for much more text
+// than there is.
+std::size_t used_places(const Call& call) {
+  std::size_t places = call.operand(kKeys)->sizes[1];
+  if (call.operand(kKeyPosition) == nullptr) return places;
+  const auto* position = call.operand(kKeyPosition)->as<const std::int32_t>();
+  constexpr std::size_t kRun = 64;
+  for (; places > kRun; places -= kRun) {
+    std::int32_t all = -1;
+    for (std::size_t i = places - kRun; i < places; ++i) all &= position[i];
+    if (all >= 0) break;
+  }
+  return places;
+}
+
 AttentionCall kernel_call(const Call& call, std::size_t index, const AttentionMask& mask) {
   const Sequence one{call, index};
   const Tensor& query = *call.operand(kQuery);
@@ -131,15 +146,16 @@ struct AttentionMemory {
 
   AttentionScratch part(std::size_t i) const { return {seen + i * positions, rows + i * floats}; }
 
-  AttentionMask mask(const Call& call, std::size_t index) const {
+  // The first `places` of the mask of a sequence.
+  AttentionMask mask(const Call& call, std::size_t index, std::size_t places) const {
     AttentionMask mask{nullptr, nullptr, static_cast<std::int32_t>(call.integers[1]), nullptr};
     if (const Tensor* given = call.operand(kQueryPosition)) {
       std::copy_n(given->as<const std::int32_t>(), given->count(), query_position);
-      std::copy_n(call.operand(kKeyPosition)->as<const std::int32_t>(), positions, key_position);
+      std::copy_n(call.operand(kKeyPosition)->as<const std::int32_t>(), places, key_position);
       mask.query_position = query_position;
       mask.key_position = key_position;
     } else if (call.operand(kKept) != nullptr) {
-      std::copy_n(Sequence{call, index}.part<const std::uint8_t>(kKept), positions, kept);
+      std::copy_n(Sequence{call, index}.part<const std::uint8_t>(kKept), places, kept);
       mask.kept = kept;
     }
     return mask;
@@ -162,8 +178,10 @@ std::size_t scratch_attention(const Call& call, std::size_t threads) {
 Status run_attention(const Call& call, const Context& context) {
   const AttentionMemory memory(call, context.threads(), context.scratch);
   const AttentionFn run = attention_select(context.isa).run;
+  const std::size_t places = used_places(call);
   for (std::size_t index = 0; index < call.operand(kQuery)->sizes[0]; ++index) {
-    const AttentionCall one = kernel_call(call, index, memory.mask(call, index));
+    AttentionCall one = kernel_call(call, index, memory.mask(call, index, places));
+    one.positions = places;
     run_parts(context.pool, one.units(),
               [&](std::size_t part, Slice units) { run(one, memory.part(part), units); });
   }

@@ -1,14 +1,14 @@
-"""Two kinds of language model program behind one verb: give it tokens, get the next logits.
+"""Kinds of language model program behind one verb: give it tokens, get the next logits.
 
-A program that takes `past_key_values.N.key` and `.value` and gives `present.N.*` keeps its cache
-between steps; any other program sees the whole text again at every step. The names are those of
-the Hugging Face exporter.
+The runner of a target may keep the caches of texts itself. Of other programs, one that takes
+`past_key_values.N.key` and `.value` and gives `present.N.*` keeps its cache between steps; any
+other sees the whole text again at every step. The names are those of the Hugging Face exporter.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Protocol
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,7 @@ import numpy.typing as npt
 from lamella.artifact.contents import Array
 from lamella.artifact.manifest import Port
 from lamella.errors import DeviceError, InputError
+from lamella.runtime.sampling import Sampling
 from lamella.runtime.session import Session
 
 Logits = npt.NDArray[np.floating]
@@ -34,12 +35,23 @@ class Decoder(Protocol):
         """Appends at least one token and returns the (vocabulary,) logits of the one after."""
 
 
+@runtime_checkable
+class TokenSource(Protocol):
+    """A text in progress that chooses its tokens itself."""
+
+    def tokens(self, ids: Sequence[int], sampling: Sampling) -> Iterator[int]:
+        """Appends at least one token and yields those that are chosen after them."""
+
+
 def open_decoder(session: Session) -> Decoder:
     """Starts an empty text with the kind of program that the session has.
 
     Raises:
         DeviceError: the program is not a language model of a known kind; the message says why.
     """
+    own: Decoder | None = session.own_decoder()
+    if own is not None:
+        return own
     _check(session)
     if has_cache(session.inputs):
         return CachedDecoder(session)

@@ -7,7 +7,7 @@ from itertools import islice, takewhile
 from typing import TYPE_CHECKING
 
 from lamella.errors import ArtifactError, DeviceError, InputError
-from lamella.runtime.decoder import Decoder, open_decoder
+from lamella.runtime.decoder import Decoder, TokenSource, open_decoder
 from lamella.runtime.sampling import GREEDY, Sampler, Sampling
 from lamella.runtime.session import Session
 
@@ -69,7 +69,7 @@ def generate_ids(
         )
     count = max_new_tokens if limit is None else min(max_new_tokens, limit - len(ids))
     ends = frozenset(session.manifest.get("generation", {}).get("eos_token_ids", ()))
-    tokens = _tokens(open_decoder(session), ids, Sampler(sampling))
+    tokens = _tokens(open_decoder(session), ids, sampling)
     return takewhile(lambda token: token not in ends, islice(tokens, count))
 
 
@@ -130,8 +130,11 @@ def _encode(session: Session, tokenizer: Tokenizer, prompt: str) -> list[int]:
     return ids or ([] if begin is None else [begin])
 
 
-def _tokens(decoder: Decoder, ids: Sequence[int], sampler: Sampler) -> Iterator[int]:
-    pending = list(ids)
+def _tokens(decoder: Decoder, ids: Sequence[int], sampling: Sampling) -> Iterator[int]:
+    if isinstance(decoder, TokenSource):
+        yield from decoder.tokens(ids, sampling)
+        return
+    sampler, pending = Sampler(sampling), list(ids)
     while True:
         token = sampler.draw(decoder.advance(pending))
         yield token

@@ -86,6 +86,11 @@ class Session:
         self._check(feeds)
         return self._runner.run(feeds)
 
+    def own_decoder(self) -> Any:
+        """Returns an empty text of a runner that keeps the caches of texts itself, else None."""
+        begin = getattr(self._runner, "decoder", None)
+        return None if begin is None else begin()
+
     def verify(self, *, strict: bool = True) -> Verification:
         """Runs the canary and compares the outputs with those of the machine that packed it.
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 TARGETS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "onnx": ("lamella.targets.onnx.lower", "OnnxTarget", {}),
     "onnx-a8": ("lamella.targets.onnx.lower", "OnnxTarget", {"accuracy_level": 4}),
+    "native": ("lamella.targets.native.target", "NativeTarget", {}),
     "tvm": ("lamella.targets.tvm.lower", "TvmTarget", {}),
 }
 

@@ -52,6 +52,8 @@ class EpilogueArrays {
 
   bool has_residual() const { return has_residual_; }
   std::uint8_t input_zero() const { return input_zero_; }
+  // How many rows the arrays of the view have.
+  std::size_t stored() const { return offset_.size(); }
 
   // Valid for as long as this object is.
   const Epilogue& view() const { return view_; }

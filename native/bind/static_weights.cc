@@ -85,6 +85,36 @@ DepthwiseArrays pack_depthwise_codes(const py::array& codes) {
   return DepthwiseArrays(codes.shape(0), kernel, weights, sum);
 }
 
+template <typename Item>
+py::array copy_of(const EpilogueArrays& arrays, const Item* items) {
+  return py::array_t<Item>(static_cast<py::ssize_t>(arrays.stored()), items);
+}
+
+// What a program of the engine stores of a layer beside its weight.
+template <typename Weight>
+void bind_epilogue(py::class_<StaticLayer<Weight>>& layer_class) {
+  using Layer = StaticLayer<Weight>;
+  const auto view = [](const Layer& layer) { return layer.epilogue().view(); };
+  layer_class
+      .def_property_readonly(
+          "offset", [=](const Layer& self) { return copy_of(self.epilogue(), view(self).offset); })
+      .def_property_readonly(
+          "step", [=](const Layer& self) { return copy_of(self.epilogue(), view(self).step); })
+      .def_property_readonly(
+          "bias", [=](const Layer& self) { return copy_of(self.epilogue(), view(self).bias); })
+      .def_property_readonly("integers",
+                             [=](const Layer& self) {
+                               const Epilogue& one = view(self);
+                               return py::make_tuple(self.epilogue().input_zero(), one.zero,
+                                                     one.residual_zero,
+                                                     static_cast<int>(one.activation));
+                             })
+      .def_property_readonly("numbers", [=](const Layer& self) {
+        const Epilogue& one = view(self);
+        return py::make_tuple(one.low, one.high, one.residual_step, one.unit);
+      });
+}
+
 template <typename Weight>
 void bind_layer(py::module_& module, const char* name) {
   using py::arg;
@@ -95,11 +125,13 @@ void bind_layer(py::module_& module, const char* name) {
     return std::make_unique<StaticLayer<Weight>>(
         weight, EpilogueArguments{input, scale, bias, output, residual, low, high, activation});
   };
-  py::class_<StaticLayer<Weight>>(module, name)
+  py::class_<StaticLayer<Weight>> layer_class(module, name);
+  layer_class
       .def(py::init(make), arg("weight"), py::kw_only(), arg("input"), arg("scale"),
            arg("bias") = py::none(), arg("output") = py::none(), arg("residual") = py::none(),
            arg("low") = py::none(), arg("high") = py::none(), arg("activation") = "none")
       .def_property_readonly("weight", &StaticLayer<Weight>::weight);
+  bind_epilogue(layer_class);
 }
 
 }  // namespace

@@ -359,6 +359,19 @@ class Conv2dLayer:
     ) -> None: ...
     @property
     def weight(self) -> Conv2dWeight: ...
+    @property
+    def offset(self) -> _Ints: ...
+    @property
+    def step(self) -> _Real: ...
+    @property
+    def bias(self) -> _Real: ...
+    @property
+    def integers(self) -> tuple[int, int, int, int]:
+        """What a program stores: input zero, zero, residual zero, activation."""
+
+    @property
+    def numbers(self) -> tuple[float, float, float, float]:
+        """What a program stores: low, high, residual step, unit."""
 
 @final
 class DepthwiseLayer:
@@ -379,6 +392,19 @@ class DepthwiseLayer:
     ) -> None: ...
     @property
     def weight(self) -> DepthwiseWeight: ...
+    @property
+    def offset(self) -> _Ints: ...
+    @property
+    def step(self) -> _Real: ...
+    @property
+    def bias(self) -> _Real: ...
+    @property
+    def integers(self) -> tuple[int, int, int, int]:
+        """What a program stores: input zero, zero, residual zero, activation."""
+
+    @property
+    def numbers(self) -> tuple[float, float, float, float]:
+        """What a program stores: low, high, residual step, unit."""
 
 @final
 class Conv2dKernel(_Kernel):

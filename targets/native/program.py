@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import prod
 from typing import Any, Literal
 
@@ -74,6 +74,10 @@ class Call:
     integers: tuple[int, ...]
     numbers: tuple[float, ...]
     label: str
+
+    def labelled(self, label: str) -> Call:
+        """Returns the same call for a layer."""
+        return replace(self, label=label)
 
 
 @dataclass

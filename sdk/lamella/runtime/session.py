@@ -21,6 +21,7 @@ from lamella.runtime.verification import Verification, compare
 # The only modules that an artifact can cause to be imported, by the target its manifest names.
 RUNNERS = {
     "onnx": "lamella.targets.onnx.runner",
+    "native": "lamella.targets.native.runner",
     "tvm": "lamella.targets.tvm.runner",
 }
 _STATUS = Path("/proc/self/status")

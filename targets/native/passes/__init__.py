@@ -1,0 +1,1 @@
+"""Rewrites of the exported graph before a program is written; one a file, each in place."""

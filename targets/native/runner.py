@@ -1,0 +1,68 @@
+"""Runs a program of the native engine; needs numpy alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from lamella import _native
+from lamella.errors import DeviceError
+
+PROGRAM, WEIGHTS = "program.bin", "weights.bin"
+
+Array = npt.NDArray[Any]
+
+
+class Runner:
+    """An open program. `memory` are the bytes that it has: weights, arena, state, scratch."""
+
+    def __init__(self, session: _native.Session) -> None:
+        self.session = session
+
+    @property
+    def memory(self) -> dict[str, int]:
+        """Returns bytes by their purpose, known before the first run."""
+        return self.session.memory
+
+    def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
+        """Runs the program once.
+
+        Args:
+            feeds: one array per input, of exactly its type and of a shape that fits it.
+
+        Raises:
+            DeviceError: an input is missing, unknown, or does not fit.
+        """
+        arrays = {name: np.ascontiguousarray(array) for name, array in feeds.items()}
+        try:
+            return self.session.run(arrays)
+        except ValueError as error:
+            raise DeviceError(f"the engine cannot run the program: {error}") from error
+
+
+def open_program(files: Mapping[str, bytes], threads: int = 0) -> Runner:
+    """Opens a program; its weights are read where they lie.
+
+    Args:
+        files: the files of the artifact's program section, program.bin and weights.bin.
+        threads: of a run; 0 takes as many as there are processors.
+
+    Raises:
+        DeviceError: a file is missing, or the engine refuses it, or `threads` is negative.
+    """
+    if PROGRAM not in files or WEIGHTS not in files:
+        raise DeviceError(
+            f"the artifact has no {PROGRAM} and {WEIGHTS}, only: "
+            f"{', '.join(sorted(files)) or 'nothing'}; it was lowered for another target"
+        )
+    if threads < 0:
+        raise DeviceError(f"threads must be 0 (automatic) or more, not {threads}")
+    weights = np.frombuffer(files[WEIGHTS], np.uint8)
+    count = threads or _native.usable_processors()
+    try:
+        return Runner(_native.Session(bytes(files[PROGRAM]), weights, count))
+    except ValueError as error:
+        raise DeviceError(f"the engine refuses the program: {error}") from error

@@ -17,7 +17,7 @@ def test_a_target_is_found_by_its_name(name: str) -> None:
 
 
 def test_an_unknown_name_lists_the_known_ones() -> None:
-    with pytest.raises(InputError, match=r"'coreml'; the targets are: onnx, onnx-a8, tvm"):
+    with pytest.raises(InputError, match=r"'coreml'; the targets are: native, onnx, onnx-a8, tvm"):
         registry.get("coreml")
 
 

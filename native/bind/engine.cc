@@ -19,10 +19,7 @@ namespace {
 namespace py = pybind11;
 
 using Arrays = std::map<std::string, py::array>;
-
-void require(const Status& status) {
-  if (!status.ok()) throw py::value_error(status.sentence());
-}
+using Names = std::vector<std::pair<std::string, std::string>>;
 
 py::dtype numpy_of(DType dtype) { return py::dtype(dtype == DType::kBool ? "?" : name_of(dtype)); }
 
@@ -89,90 +86,89 @@ class Recorder : public Observer {
 // A session with the program and the arrays that it reads.
 class BoundSession {
  public:
-  BoundSession(const py::bytes& program,
-               const py::array_t<std::uint8_t, py::array::c_style>& weights, std::size_t threads,
-               const std::map<std::string, std::uint32_t>& symbols)
-      : weights_(weights) {
-    const std::string text = program;
-    require(
-        read_program({reinterpret_cast<const std::uint8_t*>(text.data()), text.size()}, &program_));
-    SessionOptions options{threads, {symbols.begin(), symbols.end()}};
-    require(Session::open(program_, {weights_.data(), static_cast<std::size_t>(weights_.size())},
-                          options, &session_));
-  }
+  BoundSession(const py::bytes& program, const WeightBytes& weights, std::size_t threads,
+               const SymbolSizes& symbols);
 
-  Arrays run(const Arrays& inputs) {
-    feed(inputs);
-    start(nullptr);
-    return outputs();
-  }
-
-  std::vector<double> profile(const Arrays& inputs) {
-    feed(inputs);
-    Timer timer;
-    start(&timer);
-    return timer.seconds;
-  }
-
-  std::vector<py::array> record(const Arrays& inputs) {
-    feed(inputs);
-    Recorder recorder(*session_);
-    require(session_->run(fed_, &recorder));
-    return recorder.results;
-  }
-
-  py::dict memory() const {
-    const MemoryUse& use = session_->memory();
-    py::dict bytes;
-    bytes["weights"] = use.weights;
-    bytes["arena"] = use.arena;
-    bytes["state"] = use.state;
-    bytes["scratch"] = use.scratch;
-    return bytes;
-  }
-
-  std::vector<std::pair<std::string, std::string>> calls() const {
-    std::vector<std::pair<std::string, std::string>> rows;
-    for (const CallRow& row : program_.calls) {
-      rows.emplace_back(program_.operations[row.operation].name, program_.labels[row.label]);
-    }
-    return rows;
-  }
-
+  Arrays run(const Arrays& inputs);
+  std::vector<double> profile(const Arrays& inputs);
+  std::vector<py::array> record(const Arrays& inputs);
+  py::dict memory() const;
+  Names calls() const;
   void forget() { session_->forget(); }
 
  private:
-  void feed(const Arrays& inputs) {
-    fed_.clear();
-    if (inputs.size() != program_.inputs.size()) {
-      throw py::value_error("the program has " + std::to_string(program_.inputs.size()) +
-                            " inputs, but " + std::to_string(inputs.size()) + " were given");
-    }
-    for (const Port& port : program_.inputs) {
-      const auto found = inputs.find(port.name);
-      if (found == inputs.end()) throw py::value_error("input " + port.name + " is missing");
-      fed_.push_back(view_of(found->second, port.name));
-    }
-  }
-
-  void start(Observer* observer) {
-    const py::gil_scoped_release unlocked;
-    require(session_->run(fed_, observer));
-  }
-
-  Arrays outputs() const {
-    Arrays given;
-    for (std::size_t i = 0; i < program_.outputs.size(); ++i) {
-      given.emplace(program_.outputs[i].name, copy_of(session_->output(i)));
-    }
-    return given;
-  }
+  void feed(const Arrays& inputs);
+  void start(Observer* observer);
 
   Program program_ = {};
-  py::array_t<std::uint8_t, py::array::c_style> weights_;
+  WeightBytes weights_;
   std::vector<Tensor> fed_;
   std::unique_ptr<Session> session_;
 };
+
+BoundSession::BoundSession(const py::bytes& program, const WeightBytes& weights,
+                           std::size_t threads, const SymbolSizes& symbols)
+    : weights_(weights), session_(open_session(program, weights_, threads, symbols, &program_)) {}
+
+Arrays BoundSession::run(const Arrays& inputs) {
+  feed(inputs);
+  start(nullptr);
+  Arrays given;
+  for (std::size_t i = 0; i < program_.outputs.size(); ++i) {
+    given.emplace(program_.outputs[i].name, copy_of(session_->output(i)));
+  }
+  return given;
+}
+
+std::vector<double> BoundSession::profile(const Arrays& inputs) {
+  feed(inputs);
+  Timer timer;
+  start(&timer);
+  return timer.seconds;
+}
+
+std::vector<py::array> BoundSession::record(const Arrays& inputs) {
+  feed(inputs);
+  Recorder recorder(*session_);
+  require(session_->run(fed_, &recorder));
+  return recorder.results;
+}
+
+py::dict BoundSession::memory() const {
+  const MemoryUse& use = session_->memory();
+  py::dict bytes;
+  bytes["weights"] = use.weights;
+  bytes["arena"] = use.arena;
+  bytes["state"] = use.state;
+  bytes["scratch"] = use.scratch;
+  return bytes;
+}
+
+Names BoundSession::calls() const {
+  Names rows;
+  for (const CallRow& row : program_.calls) {
+    rows.emplace_back(program_.operations[row.operation].name, program_.labels[row.label]);
+  }
+  return rows;
+}
+
+void BoundSession::feed(const Arrays& inputs) {
+  fed_.clear();
+  if (inputs.size() != program_.inputs.size()) {
+    throw py::value_error("the program has " + std::to_string(program_.inputs.size()) +
+                          " inputs, but " + std::to_string(inputs.size()) + " were given");
+  }
+  for (const Port& port : program_.inputs) {
+    const auto found = inputs.find(port.name);
+    if (found == inputs.end()) throw py::value_error("input " + port.name + " is missing");
+    fed_.push_back(view_of(found->second, port.name));
+  }
+}
+
+void BoundSession::start(Observer* observer) {
+  const py::gil_scoped_release unlocked;
+  require(session_->run(fed_, observer));
+}
 
 std::vector<std::pair<std::string, int>> operations() {
   std::vector<std::pair<std::string, int>> rows;
@@ -182,14 +178,29 @@ std::vector<std::pair<std::string, int>> operations() {
 
 }  // namespace
 
+void require(const Status& status) {
+  if (!status.ok()) throw py::value_error(status.sentence());
+}
+
+std::unique_ptr<Session> open_session(const py::bytes& text, const WeightBytes& weights,
+                                      std::size_t threads, const SymbolSizes& symbols,
+                                      Program* program) {
+  const std::string bytes = text;
+  require(
+      read_program({reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()}, program));
+  const SessionOptions options{threads, {symbols.begin(), symbols.end()}};
+  std::unique_ptr<Session> session;
+  require(Session::open(*program, {weights.data(), static_cast<std::size_t>(weights.size())},
+                        options, &session));
+  return session;
+}
+
 void bind_engine(py::module_& module) {
   using py::arg;
   module.def("engine_operations", &operations);
   py::class_<BoundSession>(module, "Session")
-      .def(py::init<const py::bytes&, const py::array_t<std::uint8_t, py::array::c_style>&,
-                    std::size_t, const std::map<std::string, std::uint32_t>&>(),
-           arg("program"), arg("weights"), arg("threads") = 1,
-           arg("symbols") = std::map<std::string, std::uint32_t>())
+      .def(py::init<const py::bytes&, const WeightBytes&, std::size_t, const SymbolSizes&>(),
+           arg("program"), arg("weights"), arg("threads") = 1, arg("symbols") = SymbolSizes())
       .def("run", &BoundSession::run, arg("inputs"))
       .def("profile", &BoundSession::profile, arg("inputs"))
       .def("record", &BoundSession::record, arg("inputs"))

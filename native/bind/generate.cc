@@ -4,13 +4,13 @@
 #include <pybind11/stl.h>
 
 #include <exception>
-#include <map>
 #include <memory>
 #include <mutex>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "bind/engine.h"
 #include "engine/generate.h"
 
 namespace lamella {
@@ -18,13 +18,8 @@ namespace {
 
 namespace py = pybind11;
 
-using Bytes = py::array_t<std::uint8_t, py::array::c_style>;
 using Ids = std::vector<std::int32_t>;
 using Floats = py::array_t<float, py::array::c_style>;
-
-void require(const Status& status) {
-  if (!status.ok()) throw py::value_error(status.sentence());
-}
 
 Span<std::int32_t> span_of(const Ids& ids) { return {ids.data(), ids.size()}; }
 
@@ -61,17 +56,11 @@ const char* name_of(Ending ending) {
 // A generator with the program and the arrays that it reads.
 class BoundGenerator {
  public:
-  BoundGenerator(const py::bytes& program, const Bytes& weights, std::size_t threads,
-                 const std::map<std::string, std::uint32_t>& symbols)
+  BoundGenerator(const py::bytes& program, const WeightBytes& weights, std::size_t threads,
+                 const SymbolSizes& symbols)
       : weights_(weights) {
-    const std::string text = program;
     require(
-        read_program({reinterpret_cast<const std::uint8_t*>(text.data()), text.size()}, &program_));
-    const SessionOptions options{threads, {symbols.begin(), symbols.end()}};
-    std::unique_ptr<Session> session;
-    require(Session::open(program_, {weights_.data(), static_cast<std::size_t>(weights_.size())},
-                          options, &session));
-    require(Generator::open(std::move(session), &generator_));
+        Generator::open(open_session(program, weights_, threads, symbols, &program_), &generator_));
   }
 
   Floats append(const Ids& ids, std::size_t rows) {
@@ -113,24 +102,27 @@ class BoundGenerator {
   // Runs without the lock of the interpreter; refuses a second caller, be it another thread or
   // the function that takes the tokens.
   template <typename Body>
-  void run(const Body& body) {
-    const std::unique_lock<std::mutex> turn(busy_, std::try_to_lock);
-    if (!turn.owns_lock()) {
-      throw py::value_error("the generator is running already; open one for each text");
-    }
-    Status status = Status::success();
-    {
-      const py::gil_scoped_release unlocked;
-      status = body();
-    }
-    require(status);
-  }
+  void run(const Body& body);
 
   Program program_ = {};
-  Bytes weights_;
+  WeightBytes weights_;
   std::unique_ptr<Generator> generator_;
   std::mutex busy_;
 };
+
+template <typename Body>
+void BoundGenerator::run(const Body& body) {
+  const std::unique_lock<std::mutex> turn(busy_, std::try_to_lock);
+  if (!turn.owns_lock()) {
+    throw py::value_error("the generator is running already; open one for each text");
+  }
+  Status status = Status::success();
+  {
+    const py::gil_scoped_release unlocked;
+    status = body();
+  }
+  require(status);
+}
 
 }  // namespace
 
@@ -141,10 +133,8 @@ void bind_generate(py::module_& module) {
         [read](const BoundGenerator& self) { return (self.generator().*read)(); });
   };
   py::class_<BoundGenerator>(module, "Generator")
-      .def(py::init<const py::bytes&, const Bytes&, std::size_t,
-                    const std::map<std::string, std::uint32_t>&>(),
-           arg("program"), arg("weights"), arg("threads") = 1,
-           arg("symbols") = std::map<std::string, std::uint32_t>())
+      .def(py::init<const py::bytes&, const WeightBytes&, std::size_t, const SymbolSizes&>(),
+           arg("program"), arg("weights"), arg("threads") = 1, arg("symbols") = SymbolSizes())
       .def("append", &BoundGenerator::append, arg("ids"), arg("rows") = 1)
       .def("extend", &BoundGenerator::extend, arg("ids"))
       .def("next", &BoundGenerator::next, arg("sampling"))

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from lamella import _native
 from lamella.errors import DeviceError
+from lamella.targets.native.decoder.runner import DecoderRunner
 
 PROGRAM, WEIGHTS = "program.bin", "weights.bin"
 
@@ -43,7 +44,7 @@ class Runner:
             raise DeviceError(f"the engine cannot run the program: {error}") from error
 
 
-def open_program(files: Mapping[str, bytes], threads: int = 0) -> Runner:
+def open_program(files: Mapping[str, bytes], threads: int = 0) -> Runner | DecoderRunner:
     """Opens a program; its weights are read where they lie.
 
     Args:
@@ -62,7 +63,14 @@ def open_program(files: Mapping[str, bytes], threads: int = 0) -> Runner:
         raise DeviceError(f"threads must be 0 (automatic) or more, not {threads}")
     weights = np.frombuffer(files[WEIGHTS], np.uint8)
     count = threads or _native.usable_processors()
+    program = bytes(files[PROGRAM])
     try:
-        return Runner(_native.Session(bytes(files[PROGRAM]), weights, count))
+        session = _native.Session(program, weights, count)
     except ValueError as error:
         raise DeviceError(f"the engine refuses the program: {error}") from error
+    return DecoderRunner(program, weights, count) if is_decoder(session) else Runner(session)
+
+
+def is_decoder(session: _native.Session) -> bool:
+    """Whether a program goes on with a text: its tokens are stored in caches."""
+    return any(operation == "kv_store" for operation, _ in session.calls())

@@ -3,7 +3,8 @@
 The float module is exported once, as for every target; passes find attention and let layers do what
 follows them; then `rules` write a call for each node that is left. A free axis of an input is a
 symbol of the program: it may be as large as torch.export was told, or as what it cuts from a
-constant has places, such as a table of positions, and otherwise MOST.
+constant has places, such as a table of positions, and otherwise MOST. Decoders are built from
+their modules instead, by `decoder`.
 """
 
 from __future__ import annotations
@@ -17,11 +18,13 @@ from onnx_ir.passes import common
 from lamella import formats
 from lamella.errors import LoweringError
 from lamella.frontend.model import Compressed, Model
+from lamella.graph.decoder import is_decoder
 from lamella.graph.export import export_onnx
 from lamella.graph.passes.dequantize import WEIGHT_AT
 from lamella.graph.passes.fuse_pad import fuse_pads
 from lamella.graph.passes.label import LAYER
 from lamella.targets.native import capabilities
+from lamella.targets.native.decoder import lower as decoder
 from lamella.targets.native.emitter import Emitter
 from lamella.targets.native.passes.attention import fuse_attention
 from lamella.targets.native.passes.follow import Following, Layers, follow
@@ -68,6 +71,8 @@ class NativeTarget:
         Raises:
             LoweringError: names the node or layer that has no operation or kernel.
         """
+        if is_decoder(model.module, model.args, model.kwargs):
+            return decoder.lower(model)
         emitter, program = self.program(model)
         return Lowered(
             target="native",
@@ -120,8 +125,7 @@ def _layers(model: Model, graph: onnx_ir.Model) -> Layers:
         if layer_id:
             found[node] = _following(model, node, layer_id)
         elif constant and node.op_type != "Gather":
-            form = "images" if node.op_type == "Conv" else "floats"
-            found[node] = Following("images" if form == "images" else "floats")
+            found[node] = Following("images" if node.op_type == "Conv" else "floats")
         else:
             continue
         bias = node.inputs[2] if len(node.inputs) > 2 else None

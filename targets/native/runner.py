@@ -37,11 +37,18 @@ class Runner:
         Raises:
             DeviceError: an input is missing, unknown, or does not fit.
         """
-        arrays = {name: np.ascontiguousarray(array) for name, array in feeds.items()}
         try:
-            return self.session.run(arrays)
+            return self.session.run(_contiguous(feeds))
         except ValueError as error:
             raise DeviceError(f"the engine cannot run the program: {error}") from error
+
+    def calls(self) -> list[tuple[str, str]]:
+        """Returns operation and layer of each call."""
+        return self.session.calls()
+
+    def profile(self, feeds: Mapping[str, Array]) -> list[float]:
+        """Runs the program once, as `run`, and returns the seconds of each call."""
+        return self.session.profile(_contiguous(feeds))
 
 
 def open_program(files: Mapping[str, bytes], threads: int = 0) -> Runner | DecoderRunner:
@@ -74,3 +81,7 @@ def open_program(files: Mapping[str, bytes], threads: int = 0) -> Runner | Decod
 def is_decoder(session: _native.Session) -> bool:
     """Whether a program goes on with a text: its tokens are stored in caches."""
     return any(operation == "kv_store" for operation, _ in session.calls())
+
+
+def _contiguous(feeds: Mapping[str, Array]) -> dict[str, Array]:
+    return {name: np.ascontiguousarray(array) for name, array in feeds.items()}

@@ -1,4 +1,4 @@
-"""Verbs on finished files: run, generate, inspect, verify, bench; and on who vouches for them."""
+"""Verbs on finished files, from run to profile; and on who vouches for them."""
 
 from __future__ import annotations
 
@@ -155,4 +155,25 @@ def sign(
     typer.echo(run(file, key, out).hex())
 
 
-VERBS = (run, generate, inspect, verify, bench, keygen, sign)
+def profile(
+    file: ArtifactArgument,
+    rounds: Annotated[int, typer.Option(min=1, help="Timed runs.")] = 30,
+    trace: Annotated[
+        Path | None, typer.Option(help="A JSON file for chrome://tracing or Perfetto.")
+    ] = None,
+    threads: ThreadsOption = 1,
+    output: OutputOption = Output.table,
+) -> None:
+    """Times every call of a native artifact on its canary input, slowest first.
+
+    Example: `lamella profile model.lamella --threads 2 --trace calls.json`
+    """
+    from lamella.api import profiling
+
+    found = profiling.profile(file, threads=threads, rounds=rounds)
+    if trace is not None:
+        profiling.write_trace(trace, found)
+    show(output, [asdict(call) for call in found], [profiling.profile_table(found)])
+
+
+VERBS = (run, generate, inspect, verify, bench, profile, keygen, sign)

@@ -13,7 +13,7 @@ from lamella.cli.console import Output, OutputOption, SpecArgument, TextOption, 
 StatsOption = Annotated[Path, typer.Option("--stats", help="Statistics of `lamella calibrate`.")]
 PlanOption = Annotated[Path, typer.Option("--plan", help="A plan of `lamella plan`.")]
 TargetOption = Annotated[
-    str, typer.Option("--target", help="onnx, onnx-a8 (inputs of 8 bits) or tvm.")
+    str, typer.Option("--target", help="onnx, onnx-a8 (8-bit inputs), native or tvm.")
 ]
 RecipeOption = Annotated[str, typer.Option("--recipe", help="A recipe file or the name of one.")]
 

@@ -16,7 +16,9 @@ from lamella.cli.console import Output, SpecArgument, TextOption, show
 def optimize(
     spec: SpecArgument,
     out: Annotated[Path, typer.Option("--output", "-o", help="Folder for the results.")],
-    target: Annotated[str, typer.Option(help="onnx, onnx-a8 (inputs of 8 bits) or tvm.")] = "onnx",
+    target: Annotated[
+        str, typer.Option(help="onnx, onnx-a8 (8-bit inputs), native or tvm.")
+    ] = "onnx",
     max_drop: Annotated[
         float | None, typer.Option(min=0, help="Largest drop of the metric on held-out data.")
     ] = None,

@@ -87,6 +87,34 @@ class Session:
         self._check(feeds)
         return self._runner.run(feeds)
 
+    def calls(self) -> list[tuple[str, str]]:
+        """Returns operation and layer of each call of the program.
+
+        Raises:
+            DeviceError: the runner does not know them.
+        """
+        found: list[tuple[str, str]] = self._timed().calls()
+        return found
+
+    def profile(self, inputs: Mapping[str, Array]) -> list[float]:
+        """Runs the program once and returns the seconds of each call.
+
+        Raises:
+            InputError: as `run` does.
+            DeviceError: the runner cannot time its calls, or fails.
+        """
+        self._check(inputs)
+        found: list[float] = self._timed().profile(inputs)
+        return found
+
+    def _timed(self) -> Any:
+        if hasattr(self._runner, "profile"):
+            return self._runner
+        raise DeviceError(
+            f"{self.path}: calls can be timed for the target native, and not for language models; "
+            f"this is a {self.manifest['target']} program; `lamella bench` times it as a whole"
+        )
+
     def own_decoder(self) -> Any:
         """Returns an empty text of a runner that keeps the caches of texts itself, else None."""
         begin = getattr(self._runner, "decoder", None)

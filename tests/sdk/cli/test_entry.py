@@ -14,7 +14,7 @@ from lamella.cli.entry import EXIT_CODES, INTERRUPTED, app, main
 
 VERBS = {
     *("optimize", "trace", "calibrate", "sense", "plan", "compress", "lower"),
-    *("run", "generate", "inspect", "verify", "bench", "keygen", "sign"),
+    *("run", "generate", "inspect", "verify", "bench", "profile", "keygen", "sign"),
 }
 
 

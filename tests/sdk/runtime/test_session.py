@@ -144,7 +144,9 @@ def test_a_closed_session_says_so(double: Double, fake: ModuleType) -> None:
 def test_an_unknown_target_imports_nothing(double: Double, target: str) -> None:
     path, contents = double
     save(path, replace(contents, manifest={**contents.manifest, "target": target}))
-    with pytest.raises(DeviceError, match=f"the target '{target}'; this lamella runs onnx, native, tvm"):
+    with pytest.raises(
+        DeviceError, match=f"the target '{target}'; this lamella runs onnx, native, tvm"
+    ):
         runtime.load(path)
 
 

@@ -246,3 +246,18 @@ def test_the_library_is_small(prefix: Path, tmp_path: Path) -> None:
     library = next(prefix.glob("lib*/liblamella.so.*.*"))
     subprocess.run(["strip", "-o", tmp_path / "stripped.so", library], check=True)
     assert (tmp_path / "stripped.so").stat().st_size < 600_000
+
+
+def test_the_operations_of_a_file_are_found(file: Path, tmp_path: Path) -> None:
+    script = tmp_path / "find.cmake"
+    chosen = tmp_path / "chosen.inc"
+    operations = ROOT / "native/cmake/operations.cmake"
+    script.write_text(f'include({operations})\nwrite_operations("{file}" "{chosen}")\n')
+    c.run_cmake("-P", script)
+    used = sorted({call.operation for call in classifier().calls})
+    assert chosen.read_text().splitlines() == [f"LAMELLA_OP({name})" for name in used]
+    known = (ROOT / "native/engine/ops.inc").read_text().splitlines()
+    assert set(chosen.read_text().splitlines()) <= set(known)
+    script.write_text(f'include({operations})\nwrite_operations("{script}" "{chosen}")\n')
+    with pytest.raises(AssertionError, match=r"is no \.lamella file"):
+        c.run_cmake("-P", script)
